@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors carry their text in fixed buffers: an error path that allocates is an error path that can fail. */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+typedef struct ErrorRow {
+        const char *slug;
+        int exit_status;
+        int http_status;
+        const char *text;
+} ErrorRow;
+
+static const ErrorRow error_rows[] = {
+#define ERROR(symbol, slug, exit_status, http_status, text) [ERR_##symbol] = {slug, exit_status, http_status, text},
+#include "core/base/errors.def"
+#undef ERROR
+};
+
+static void text_format(char *buf, size_t size, const char *format, va_list ap) {
+        int n = vsnprintf(buf, size, format, ap);
+        if (n >= 0 && (size_t)n >= size && size > 4)
+                memcpy(buf + size - 4, "...", 4);
+}
+
+int error_set_full(Error *err, int r, ErrorCode code, const char *hint, const char *format, ...) {
+        assert(r < 0);
+        if (!err)
+                return r;
+        va_list ap;
+        err->code = code;
+        err->detail[0] = '\0';
+        va_start(ap, format);
+        text_format(err->message, sizeof(err->message), format, ap);
+        va_end(ap);
+        snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
+        return r;
+}
+
+static ErrorCode code_of_errno(int r) {
+        switch (-r) {
+        case ENOMEM:
+                return ERR_NO_MEMORY;
+        case ENOSPC:
+        case EDQUOT:
+                return ERR_NO_SPACE;
+        case EACCES:
+        case EPERM:
+                return ERR_PERMISSION;
+        default:
+                return ERR_IO;
+        }
+}
+
+int error_set_errno(Error *err, int r, const char *hint, const char *format, ...) {
+        assert(r < 0);
+        if (!err)
+                return r;
+        char text[ERROR_MESSAGE_MAX];
+        va_list ap;
+        va_start(ap, format);
+        text_format(text, sizeof(text), format, ap);
+        va_end(ap);
+        return error_set_full(err, r, code_of_errno(r), hint, "%s: %s", text, strerror(-r));
+}
+
+int error_context(Error *err, int r, const char *format, ...) {
+        if (!err)
+                return r;
+        char old[ERROR_MESSAGE_MAX], text[ERROR_MESSAGE_MAX];
+        va_list ap;
+        va_start(ap, format);
+        text_format(text, sizeof(text), format, ap);
+        va_end(ap);
+        memcpy(old, err->message, sizeof(old));
+        int n = snprintf(err->message, sizeof(err->message), "%s: %s", text, old);
+        if (n >= (int)sizeof(err->message))
+                memcpy(err->message + sizeof(err->message) - 4, "...", 4);
+        return r;
+}
+
+void error_hint(Error *err, const char *format, ...) {
+        if (!err)
+                return;
+        va_list ap;
+        va_start(ap, format);
+        text_format(err->hint, sizeof(err->hint), format, ap);
+        va_end(ap);
+}
+
+void error_detail(Error *err, const char *format, ...) {
+        if (!err)
+                return;
+        size_t used = strlen(err->detail);
+        if (used > 0 && used + 1 < sizeof(err->detail)) {
+                err->detail[used++] = '\n';
+                err->detail[used] = '\0';
+        }
+        va_list ap;
+        va_start(ap, format);
+        text_format(err->detail + used, sizeof(err->detail) - used, format, ap);
+        va_end(ap);
+}
+
+int error_no_memory(Error *err) {
+        return error_set_full(err, -ENOMEM, ERR_NO_MEMORY, NULL, "out of memory");
+}
+
+static const ErrorRow *row_of(ErrorCode code) {
+        assert(code < ERROR_CODE_MAX);
+        return &error_rows[code];
+}
+
+const char *error_slug(ErrorCode code) {
+        return row_of(code)->slug;
+}
+
+int error_exit_status(ErrorCode code) {
+        return row_of(code)->exit_status;
+}
+
+int error_http_status(ErrorCode code) {
+        return row_of(code)->http_status;
+}
+
+const char *error_text(ErrorCode code) {
+        return row_of(code)->text;
+}
+
+ErrorCode error_from_slug(const char *slug) {
+        for (size_t i = 0; i < ELEMENTSOF(error_rows); i++)
+                if (strcmp(error_rows[i].slug, slug) == 0)
+                        return (ErrorCode)i;
+        return ERROR_CODE_MAX;
+}

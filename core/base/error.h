@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors: what failed, why, and what to do, set once at the depth that knows.
+ *
+ * A function that can fail returns 0, a negative errno with `err` filled, or a positive result its header names. Callers
+ * pass a negative result on unchanged, at most with error_context() in front. Only the command line prints.
+ *
+ * Buffers are fixed so that reporting an error cannot itself run out of memory; longer text is cut and ends in "...".
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/base/macro.h"
+
+#define ERROR_MESSAGE_MAX 1536
+#define ERROR_HINT_MAX 512
+#define ERROR_DETAIL_MAX 6144
+
+typedef enum ErrorCode {
+#define ERROR(symbol, slug, exit_status, http_status, text) ERR_##symbol,
+#include "core/base/errors.def"
+#undef ERROR
+        ERROR_CODE_MAX
+} ErrorCode;
+
+typedef struct Error {
+        ErrorCode code;
+        char message[ERROR_MESSAGE_MAX]; /* "could not open the file \"x\": No such file or directory"; lower case, no full stop */
+        char hint[ERROR_HINT_MAX];       /* a full sentence, or "" */
+        char detail[ERROR_DETAIL_MAX];   /* lines to show below the message (program output, leftovers), or "" */
+} Error;
+
+#define ERROR_INIT ((Error){.code = ERR_NONE})
+
+/*
+ * Fills `err` (which may be NULL) and returns r, which must be negative. `hint` may be NULL. When r is a real errno and
+ * the reason is not in the message yet, end the format with ": %m" and set errno first (error_set_errno does it).
+ */
+int error_set_full(Error *err, int r, ErrorCode code, const char *hint, const char *format, ...) _printf_(5, 6);
+
+/* As above with ": <strerror(-r)>" appended, and the code derived from r where it is more telling than ERR_IO:
+ * ENOMEM → NO_MEMORY, ENOSPC and EDQUOT → NO_SPACE, EACCES and EPERM → PERMISSION, EROFS → IO. */
+int error_set_errno(Error *err, int r, const char *hint, const char *format, ...) _printf_(4, 5);
+
+/* Puts "<text>: " in front of the message on the way up. Returns r. */
+int error_context(Error *err, int r, const char *format, ...) _printf_(3, 4);
+
+/* Replaces the hint (a caller who knows better what to do) or appends a line of detail. */
+void error_hint(Error *err, const char *format, ...) _printf_(2, 3);
+void error_detail(Error *err, const char *format, ...) _printf_(2, 3);
+
+int error_no_memory(Error *err); /* returns -ENOMEM */
+
+/* Tells the compiler what error_set_full cannot: that the result is negative. */
+#define error_set(err, r, code, hint, ...)                                             \
+        ({                                                                             \
+                int _r_ = error_set_full((err), (r), (code), (hint), __VA_ARGS__);     \
+                if (_r_ >= 0)                                                          \
+                        __builtin_unreachable();                                       \
+                _r_;                                                                   \
+        })
+
+const char *error_slug(ErrorCode code);
+int error_exit_status(ErrorCode code);
+int error_http_status(ErrorCode code);
+const char *error_text(ErrorCode code); /* the manual's line */
+/* The code of a slug, or ERROR_CODE_MAX. */
+ErrorCode error_from_slug(const char *slug);

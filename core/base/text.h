@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text building. (Messages for people are printed by cli alone; the layers below hand them up through callbacks.)
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#include "core/base/error.h"
+
+/* A growing text. Zero-initialised is empty; after a failed allocation it stays failed and text_take() returns NULL. */
+typedef struct Text {
+        char *data;
+        size_t size, allocated;
+        bool is_failed;
+} Text;
+
+void text_done(Text *t);
+#define _cleanup_text_ _cleanup_(text_done)
+void text_add(Text *t, const char *s);
+void text_add_n(Text *t, const char *s, size_t n);
+void text_addf(Text *t, const char *format, ...) _printf_(2, 3);
+/* The text ("" when empty), owned by the caller; NULL when memory was out. */
+char *text_take(Text *t);
+
+/* A new text by format, or NULL. */
+char *text_format(const char *format, ...) _printf_(1, 2);
+
+/* Hides what looks like a secret: user:password@ in URLs; values after password|secret|token|key|credential|dsn with = or :. New text. */
+char *text_redact(const char *s);
+/* True when a variable of this name is shown as ****: contains PASSWORD, SECRET, TOKEN, KEY, CREDENTIAL or DSN, any case. */
+bool name_is_secret(const char *name);
+
+/* The candidate nearest to `word` by edit distance (≤ 1/3 of its length + 1), or NULL. Candidates end with NULL. */
+const char *text_nearest(const char *word, const char *const *candidates);
+
+/* Valid UTF-8 without NUL and other control characters except tab and newline? */
+bool text_is_clean(const char *s, size_t n);
+
+/* "1.5 MiB", "12 kB"-style size for people. ret holds 32 bytes. */
+void size_format(uint64_t size, char ret[static 32]);
+/* "2GB", "500M", "10MiB", plain bytes. -EINVAL otherwise. */
+int size_parse(const char *text, uint64_t *ret);
