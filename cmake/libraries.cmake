@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The wrapped libraries, by the short name that pawl_layer(... USES ...) takes. Packages: the list in ./dev.
+
+find_package(PkgConfig REQUIRED)
+
+function(pawl_library name module)
+        cmake_parse_arguments(PARSE_ARGV 2 arg "OPTIONAL" "" "")
+        set(need REQUIRED)
+        if(arg_OPTIONAL)
+                set(need "")
+        endif()
+        pkg_check_modules(${name} ${need} IMPORTED_TARGET GLOBAL ${module})
+        string(TOUPPER "PAWL_HAVE_${name}" have)
+        if(TARGET PkgConfig::${name})
+                add_compile_definitions(${have}=1)
+        else()
+                add_compile_definitions(${have}=0)
+                message(STATUS "pawl: ${module} is missing; building without it")
+        endif()
+endfunction()
+
+pawl_library(lmdb lmdb)
+pawl_library(curl libcurl)
+pawl_library(sodium libsodium)
+pawl_library(cbor libcbor)
+pawl_library(jansson jansson)
+pawl_library(yaml yaml-0.1)
+pawl_library(archive libarchive)
+pawl_library(smartcols smartcols)
+pawl_library(crypto libcrypto)
+pawl_library(zstd libzstd OPTIONAL)
+pawl_library(systemd libsystemd OPTIONAL)
+if(PAWL_TESTS)
+        pawl_library(cmocka cmocka)
+endif()
