@@ -111,7 +111,7 @@ static int replay_path(Replay *replay, const char *path) {
 }
 
 int main(int argc, char **argv) {
-        Replay replay = { .random = UINT64_C(0x9e3779b97f4a7c15) };
+        Replay replay = {.random = UINT64_C(0x9e3779b97f4a7c15)};
         int first = 1;
         if (argc > 2 && strcmp(argv[1], "--mutate") == 0) {
                 replay.n_mutations = strtoul(argv[2], NULL, 10);
