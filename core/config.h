@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host configuration: flag > PAWL_* > conf.d/*.yaml (last name wins) > pawl.yaml > default. Keys in config.def. Nothing is read from the current directory.
+ * Host configuration: flag > PAWL_* > the files of conf.d (last name wins) > pawl.yaml > default. Keys in config.def. Nothing is read from the current directory.
  */
 #pragma once
 

@@ -34,10 +34,12 @@ bool name_is_secret(const char *name);
 /* The candidate nearest to `word` by edit distance (≤ 1/3 of its length + 1), or NULL. Candidates end with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);
 
+/* Valid UTF-8 (no overlong forms, no surrogates) without NUL? */
+bool utf8_is_valid(const char *s, size_t n);
 /* Valid UTF-8 without NUL and other control characters except tab and newline? */
 bool text_is_clean(const char *s, size_t n);
 
-/* "1.5 MiB", "12 kB"-style size for people. ret holds 32 bytes. */
+/* "512 B", "12 KiB", "1.5 MiB": for people. ret holds 32 bytes. */
 void size_format(uint64_t size, char ret[static 32]);
-/* "2GB", "500M", "10MiB", plain bytes. -EINVAL otherwise. */
+/* "2GB" (powers of 1000), "500M" and "10MiB" (powers of 1024), plain bytes; any case. -EINVAL otherwise. */
 int size_parse(const char *text, uint64_t *ret);

@@ -88,6 +88,9 @@ int value_set_bytes(Value *map, const char *name, const void *data, size_t size,
 int value_append(Value *array, Value *child, Error *err);
 int value_append_text(Value *array, const char *text, Error *err);
 void value_remove(Value *map, const char *name);
+/* For decoders that have already proven the key to be absent: adds without looking (a look per entry is quadratic on hostile
+ * input). `name` (heap, or NULL for the number) and `child` are taken, also on failure. */
+int value_add_entry(Value *map, char *name, uint32_t num, Value *child, Error *err);
 
 /* Look-ups borrow; NULL (or the default) when `v` is NULL, not a map, lacks the key, or the kind is another. */
 Value *value_get(const Value *map, const char *name);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decide: what recovery does, as a pure function of the trail and the probes. No host, no journal, no clock; the most tested function of the program.
+ */
+#pragma once
+
+#include "core/trail.h"
+
+typedef enum Direction {
+        DIRECTION_NONE,    /* END is there: nothing to do */
+        DIRECTION_FINISH,  /* COMMIT is there */
+        DIRECTION_REVERSE, /* no COMMIT */
+        DIRECTION_FORWARD, /* asked for, and allowed: go on from the step in doubt */
+} Direction;
+
+/* forward_wanted: `on_crash: finish` or --forward; inputs_present: every input of the remaining steps is on the host. */
+Direction decide_direction(const Trail *t, bool forward_wanted, bool inputs_present);
+const char *direction_name(Direction d);
+
+typedef enum Verdict {
+        VERDICT_NOTHING, /* never intended, already undone, resolved, or a check */
+        VERDICT_REVERT,  /* put it back (also when it looks as before: what a dead process put back may not be durable yet) */
+        VERDICT_STUCK,   /* foreign: leave it, report it */
+        VERDICT_LATER,   /* unreachable now: no record, try again */
+        VERDICT_HOLD,    /* recovery died here too often, or a newer pawl wrote it */
+        VERDICT_BLOCKED, /* something that stands on it is not put back yet */
+        VERDICT_FINISH,  /* finish step still to do */
+} Verdict;
+#define VERDICT_COUNT 7
+const char *verdict_name(Verdict v);
+
+#define RECOVER_ATTEMPTS_MAX 3
+
+/* One step of a reversal, apart from what stands on it. `restore`: a person said --restore (foreign is overwritten). */
+Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool is_known);
+Verdict decide_finish_step(const TrailStep *s, StepKind kind);
+
+/*
+ * Verdicts for all steps of a reversal, last first: a step is BLOCKED when something that stands on it stays (STUCK, LATER, HOLD or BLOCKED itself).
+ * `probes[i]` counts only for steps with an intent that are not undone. ret has plan->n_steps items.
+ */
+void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret);
