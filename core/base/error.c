@@ -21,7 +21,7 @@ static const ErrorRow error_rows[] = {
 #undef ERROR
 };
 
-static void text_format(char *buf, size_t size, const char *format, va_list ap) {
+static _printf_(3, 0) void text_format(char *buf, size_t size, const char *format, va_list ap) {
         int n = vsnprintf(buf, size, format, ap);
         if (n >= 0 && (size_t)n >= size && size > 4)
                 memcpy(buf + size - 4, "...", 4);

@@ -16,7 +16,7 @@ void fault_point(const char *name) {
         size_t n = strlen(name);
         if (strncmp(wanted, name, n) != 0 || (wanted[n] != '\0' && wanted[n] != ':'))
                 return;
-        int count = wanted[n] == ':' ? atoi(wanted + n + 1) : 1;
+        int count = wanted[n] == ':' ? (int)strtol(wanted + n + 1, NULL, 10) : 1;
         if (++hits >= count)
                 kill(getpid(), SIGKILL);
 }
