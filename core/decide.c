@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of recovery. Two things are easy to get wrong here and are therefore written out:
+ * a step that looks as before is still reverted, because what an earlier recovery put back may be in the page cache only; and
+ * nothing is put back underneath a step that stays.
+ */
+#include "core/decide.h"
+
+Direction decide_direction(const Trail *t, bool forward_wanted, bool inputs_present) {
+        if (t->phase == TX_ENDED)
+                return DIRECTION_NONE;
+        if (t->phase == TX_COMMITTED)
+                return DIRECTION_FINISH;
+        if (t->phase == TX_ABORTED || t->is_newer || trail_has_undone_outside_groups(t))
+                return DIRECTION_REVERSE;
+        return forward_wanted && inputs_present ? DIRECTION_FORWARD : DIRECTION_REVERSE;
+}
+
+const char *direction_name(Direction d) {
+        static const char *const names[] = {
+                [DIRECTION_NONE] = "none", [DIRECTION_FINISH] = "finish", [DIRECTION_REVERSE] = "reverse", [DIRECTION_FORWARD] = "forward"};
+        return names[d];
+}
+
+const char *verdict_name(Verdict v) {
+        static const char *const names[VERDICT_COUNT] = {
+                [VERDICT_NOTHING] = "nothing", [VERDICT_REVERT] = "put back",  [VERDICT_STUCK] = "stuck",  [VERDICT_LATER] = "later",
+                [VERDICT_HOLD] = "hold",       [VERDICT_BLOCKED] = "blocked", [VERDICT_FINISH] = "finish",
+        };
+        return names[v];
+}
+
+Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool is_known) {
+        /* clang-format off */
+        static const Verdict by_probe[] = {
+                [PROBE_BEFORE]      = VERDICT_REVERT,
+                [PROBE_AFTER]       = VERDICT_REVERT,
+                [PROBE_PARTIAL]     = VERDICT_REVERT,
+                [PROBE_FOREIGN]     = VERDICT_STUCK,
+                [PROBE_UNREACHABLE] = VERDICT_LATER,
+        };
+        /* clang-format on */
+        if (kind != STEP_EFFECT || !s->has_intent || s->is_undone || s->resolution == RESOLUTION_KEEP)
+                return VERDICT_NOTHING;
+        if (!is_known)
+                return VERDICT_HOLD;
+        if (s->resolution == RESOLUTION_RESTORE)
+                return probe == PROBE_UNREACHABLE ? VERDICT_LATER : VERDICT_REVERT;
+        if (s->attempts >= RECOVER_ATTEMPTS_MAX)
+                return VERDICT_HOLD;
+        return by_probe[probe];
+}
+
+Verdict decide_finish_step(const TrailStep *s, StepKind kind) {
+        bool is_finish = kind == STEP_FINISH_MUST || kind == STEP_FINISH_TRY || kind == STEP_TELL;
+        if (!is_finish || s->is_finished || s->resolution == RESOLUTION_KEEP)
+                return VERDICT_NOTHING;
+        return VERDICT_FINISH;
+}
+
+static bool verdict_stays(Verdict v) {
+        return v == VERDICT_STUCK || v == VERDICT_LATER || v == VERDICT_HOLD || v == VERDICT_BLOCKED;
+}
+
+static bool something_stays_on(const Trail *t, const Verdict *verdicts, uint32_t i) {
+        for (uint32_t k = i + 1; k < t->plan->n_steps; k++)
+                if (verdict_stays(verdicts[k]) && plan_stands_on(t->plan, k, i))
+                        return true;
+        return false;
+}
+
+void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret) {
+        for (uint32_t i = (uint32_t)t->plan->n_steps; i-- > 0;) {
+                const Step *step = &t->plan->steps[i];
+                ret[i] = decide_reverse_step(&t->steps[i], step->kind, probes[i], step->manager != NULL);
+                if (ret[i] == VERDICT_REVERT && something_stays_on(t, ret, i))
+                        ret[i] = VERDICT_BLOCKED;
+        }
+}
