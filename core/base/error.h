@@ -26,7 +26,7 @@ typedef enum ErrorCode {
 
 typedef struct Error {
         ErrorCode code;
-        char message[ERROR_MESSAGE_MAX]; /* "could not open the file \"x\": No such file or directory"; lower case, no full stop */
+        char message[ERROR_MESSAGE_MAX]; /* "could not open \"x\": No such file or directory"; lower case, no full stop */
         char hint[ERROR_HINT_MAX];       /* a full sentence, or "" */
         char detail[ERROR_DETAIL_MAX];   /* lines to show below the message (program output, leftovers), or "" */
 } Error;
@@ -53,13 +53,13 @@ void error_detail(Error *err, const char *format, ...) _printf_(2, 3);
 int error_no_memory(Error *err); /* returns -ENOMEM */
 
 /* Tells the compiler what error_set_full cannot: that the result is negative. */
-#define error_set(err, r, code, hint, ...)                                             \
-        ({                                                                             \
-                int _r_ = error_set_full((err), (r), (code), (hint), __VA_ARGS__);     \
-                if (_r_ >= 0)                                                          \
-                        __builtin_unreachable();                                       \
-                _r_;                                                                   \
-        })
+static inline int error_is_negative(int r) {
+        if (r >= 0)
+                __builtin_unreachable();
+        return r;
+}
+
+#define error_set(err, r, code, hint, ...) error_is_negative(error_set_full((err), (r), (code), (hint), __VA_ARGS__))
 
 const char *error_slug(ErrorCode code);
 int error_exit_status(ErrorCode code);
