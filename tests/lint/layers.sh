@@ -149,7 +149,7 @@ BEGIN {
         home("^sodium([.]h$|/)", "^core/base/(digest|seal|random)[.]c$", "core/base/digest.c and seal.c")
         home("^cbor([.]h$|/)", "^core/base/cbor[.]c$", "core/base/cbor.c")
         home("^jansson[.]h$", "^core/base/json[.]c$", "core/base/json.c")
-        home("^yaml[.]h$", "^core/spec_yaml[.]c$", "core/spec_yaml.c")
+        home("^yaml[.]h$", "^core/(spec_)?yaml[.]c$", "core/yaml.c")
         home("^archive(_entry)?[.]h$", "^managers/archive[.]c$", "managers/archive.c")
         home("^libsmartcols([.]h$|/)", "^cli/table[.]c$", "cli/table.c")
         home("^systemd/sd-(bus|bus-protocol|bus-vtable)[.]h$", "^managers/bus[.]c$", "managers/bus.c")
