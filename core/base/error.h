@@ -26,7 +26,7 @@ typedef enum ErrorCode {
 
 typedef struct Error {
         ErrorCode code;
-        char message[ERROR_MESSAGE_MAX]; /* "could not open \"x\": No such file or directory"; lower case, no full stop */
+        char message[ERROR_MESSAGE_MAX]; /* "could not open \"x\": No such file"; lower case, no full stop */
         char hint[ERROR_HINT_MAX];       /* a full sentence, or "" */
         char detail[ERROR_DETAIL_MAX];   /* lines to show below the message (program output, leftovers), or "" */
 } Error;
