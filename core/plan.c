@@ -2,6 +2,7 @@
 /* A plan is built by appending; plan_check() then proves the properties that the transaction and recovery rely on. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/text.h"
@@ -91,8 +92,14 @@ int plan_add(Plan *p, StepInit init, Value *args, uint32_t *ret, Error *err) {
         return 0;
 }
 
+void plan_stands_alone(Plan *p, uint32_t step) {
+        p->steps[step].has_depends = true;
+        p->steps[step].n_depends = 0;
+}
+
 int plan_add_depends(Plan *p, uint32_t step, uint32_t on, Error *err) {
         Step *s = &p->steps[step];
+        s->has_depends = true;
         if (s->n_depends >= STEP_DEPENDS_MAX)
                 return error_set(err, -EINVAL, ERR_FAILED, NULL, "step %u stands on too many others", step);
         s->depends[s->n_depends++] = on;
@@ -147,7 +154,7 @@ bool plan_stands_on(const Plan *p, uint32_t i, uint32_t on) {
         if (i <= on)
                 return false;
         const Step *s = &p->steps[i];
-        if (s->n_depends == 0) {
+        if (!s->has_depends) {
                 int64_t before = effect_before(p, i);
                 return before >= 0 && ((uint32_t)before == on || plan_stands_on(p, (uint32_t)before, on));
         }
@@ -252,7 +259,7 @@ static int step_to_value(const Step *s, Value **ret, Error *err) {
                 return r;
         if (s->group > 0 && (r = value_set_int(v, "group", s->group, err)) < 0)
                 return r;
-        if (s->n_depends > 0) {
+        if (s->has_depends) {
                 _cleanup_(value_freep) Value *depends = value_new_array();
                 for (size_t i = 0; i < s->n_depends; i++)
                         if (!depends || value_append(depends, value_new_int(s->depends[i]), NULL) < 0)
@@ -335,6 +342,7 @@ static int step_from_value(Plan *p, const Value *v, Error *err) {
         s->version = (uint32_t)value_get_int(v, "version", 0);
         s->debt = (StepDebt)value_get_int(v, "debt", 0);
         s->group = (uint32_t)group;
+        s->has_depends = depends != NULL;
         for (size_t i = 0; i < value_count(depends); i++) {
                 const Value *on = value_at(depends, i);
                 if (!value_is(on, VALUE_INT) || on->integer < 0 || on->integer >= (int64_t)p->n_steps - 1)

@@ -31,7 +31,8 @@ typedef struct Step {
         uint32_t version; /* of the payload */
         StepDebt debt;
         uint32_t group;   /* 0: none; else index + 1 into groups */
-        uint32_t depends[STEP_DEPENDS_MAX]; /* steps it stands on; n_depends 0: the effect before it */
+        bool has_depends; /* false: it stands on the effect before it */
+        uint32_t depends[STEP_DEPENDS_MAX]; /* steps it stands on; none with has_depends: on nothing */
         size_t n_depends;
         Value *args;      /* owned; secrets open in memory, sealed on disk */
         char *artifact;   /* name under which verify and the rows know it ("link opt/pawl/web/current"); NULL: leaves nothing to verify */
@@ -76,6 +77,8 @@ typedef struct StepInit {
         const char *artifact;
 } StepInit;
 int plan_add(Plan *p, StepInit init, Value *args, uint32_t *ret, Error *err);
+/* The step stands on nothing (call it first), or on these. */
+void plan_stands_alone(Plan *p, uint32_t step);
 int plan_add_depends(Plan *p, uint32_t step, uint32_t on, Error *err);
 int plan_add_group(Plan *p, const char *name, bool is_required, uint32_t *ret, Error *err);
 int plan_claim(Plan *p, const char *format, ...) _printf_(2, 3);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host key is a file of 32 bytes; it is made before the journal, so a journal without its key is a loss that is reported, never papered over. */
+#include <errno.h>
+
+#include "core/base/fs.h"
+#include "core/secrets.h"
+
+#define SEAL_KEY_PATH "var/lib/pawl/seal.key"
+
+static int host_key_create(int root, SealKey **ret, Error *err) {
+        _cleanup_(seal_key_freep) SealKey *key = seal_key_new();
+        if (!key)
+                return error_no_memory(err);
+        int r = fs_mkdir_all_durably(root, "var/lib/pawl", 0755, FS_OWNER_KEEP, NULL, err);
+        if (r < 0)
+                return r;
+        r = fs_replace_durably(root, SEAL_KEY_PATH, key->bytes, SEAL_KEY_SIZE, 0600, err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(key);
+        return 0;
+}
+
+int secrets_host_key(int root, bool create, SealKey **ret, Error *err) {
+        _cleanup_free_ char *data = NULL;
+        size_t size = 0;
+        int r = fs_read(root, SEAL_KEY_PATH, SEAL_KEY_SIZE, &data, &size, err);
+        if (r == -ENOENT) {
+                bool is_first = !fs_exists(root, "var/lib/pawl/journal") && !fs_exists(root, "var/lib/pawl/journal.head");
+                if (create && is_first)
+                        return host_key_create(root, ret, err);
+                return error_set(err, -ENOKEY, ERR_SEAL_KEY, "Put the key back from a backup; without it the secrets in the journal cannot be read.",
+                                 "the key \"/%s\" is missing", SEAL_KEY_PATH);
+        }
+        if (r < 0)
+                return r;
+        if (size != SEAL_KEY_SIZE) {
+                wipe(data, size);
+                return error_set(err, -EKEYREJECTED, ERR_SEAL_KEY, "Put the key back from a backup.", "the key \"/%s\" has %zu bytes instead of %d",
+                                 SEAL_KEY_PATH, size, SEAL_KEY_SIZE);
+        }
+        SealKey *key = seal_key_from((const uint8_t *)data);
+        wipe(data, size);
+        if (!key)
+                return error_no_memory(err);
+        *ret = key;
+        return 0;
+}
+
+int secrets_tx_key(Journal *j, const SealKey *host_key, uint64_t tx, SealKey **ret, Error *err) {
+        _cleanup_free_ void *wrapped = NULL;
+        size_t size = 0;
+        int r = journal_key(j, tx, &wrapped, &size, err);
+        if (r < 0)
+                return r;
+        return seal_unwrap(host_key, wrapped, size, ret, err);
+}
