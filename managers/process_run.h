@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting and stopping a service's program in the embedded runtime.
+ *
+ * A started program stands in a session of its own, outlives the pawl that started it, and inherits no descriptor of it. It does not run
+ * before run/pawl/<service>.proc says so: whatever dies in between, a program that runs is one that is written down.
+ */
+#pragma once
+
+#include "managers/manager.h"
+#include "managers/proc_file.h"
+
+extern const Runtime runtime_process;
+
+/* The definition file, as the file manager wrote it. All paths are real ones (the root is already in front). */
+typedef struct Definition {
+        Value *map; /* owned */
+} Definition;
+static inline void definition_done(Definition *d) {
+        d->map = value_free(d->map);
+}
+
+/* Reads and checks the file at `path`. ERR_SPEC when it is not one, or names no user where we are root. */
+int definition_read(const Host *host, const char *path, Definition *ret, Error *err);
+
+/*
+ * Starts the program of the definition. When this returns 0 the proc file is durable, the program was executed, and *ret names it.
+ * ERR_PROGRAM when it could not be executed; the proc file is then gone again.
+ */
+int process_start(const Host *host, const char *service, const Definition *d, ProcFile *ret, Error *err);
+
+/*
+ * Ends what the proc file of `service` names (SIGTERM, after stop_timeout_usec SIGKILL) and whatever else is left of its session; removes the proc file
+ * last. Nothing of ours runs: only the file is removed. A process that merely has the number is left alone. Idempotent.
+ * -EBUSY with ERR_PROGRAM when it does not die.
+ */
+int process_stop(const Host *host, const char *service, uint64_t stop_timeout_usec, Error *err);
