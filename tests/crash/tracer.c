@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tracer's loop. Each known thread is waited for by its own id: the caller's other children stay untouched. SIGCHLD is
+ * blocked meanwhile and taken by sigtimedwait(), so that nothing spins and the deadline holds.
+ *
+ * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already, but the
+ * stop that would have told us is lost with the parent. So after a kill that met somebody inside a fork, /proc is asked. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/crash/tracer.h"
+#include "tests/crash/tracer_calls.h"
+#include "tests/crash/tracer_proc.h"
+#include "tests/crash/tracer_regs.h"
+
+typedef struct Tracee {
+        pid_t tid;
+        bool is_gone;     /* dead and reaped, or released */
+        bool is_forking;  /* inside a call that makes a process or a thread */
+        bool is_in_event; /* a counted call began and did not end yet */
+        bool is_again;    /* a signal interrupted it; the kernel may start the same call once more */
+        TracerMode strike;
+        TracerEvent event;
+        bool is_shortened;
+        unsigned size_index;
+        uint64_t size_value;
+        uint64_t vector_address; /* 0: the vector itself was left alone */
+        struct iovec vector;
+} Tracee;
+
+typedef struct Run {
+        const TracerSpec *spec;
+        TracerResult *result;
+        CallOutputs outputs;
+        unsigned mask;
+        Tracee **tracees;
+        size_t n_tracees, n_live;
+        pid_t root, root_session;
+        struct stat root_program;
+        bool has_started, is_killing, is_letting_go;
+        uint64_t deadline; /* milliseconds of the monotonic clock; 0: none */
+        int error;         /* what tracer_run() returns */
+} Run;
+
+static uint64_t now_ms(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static Tracee *run_find(const Run *run, pid_t tid) {
+        for (size_t i = 0; i < run->n_tracees; i++)
+                if (run->tracees[i]->tid == tid && !run->tracees[i]->is_gone)
+                        return run->tracees[i];
+        return NULL;
+}
+
+static void run_forget(Run *run, Tracee *tracee) {
+        tracee->is_gone = true;
+        run->n_live--;
+}
+
+static void run_add(Run *run, pid_t tid) {
+        Tracee **tracees = NULL;
+        Tracee *tracee = NULL;
+
+        if (run_find(run, tid) != NULL)
+                return;
+        tracees = reallocarray(run->tracees, run->n_tracees + 1, sizeof *tracees);
+        if (tracees != NULL)
+                run->tracees = tracees;
+        tracee = calloc(1, sizeof *tracee);
+        if (tracees == NULL || tracee == NULL) {
+                free(tracee);
+                (void) kill(tid, SIGKILL);
+                run->error = -ENOMEM;
+                return;
+        }
+        tracee->tid = tid;
+        run->tracees[run->n_tracees++] = tracee;
+        run->n_live++;
+}
+
+static void adopt_thread(pid_t tid, void *userdata) {
+        Run *run = userdata;
+
+        run_add(run, tid);
+        (void) kill(tid, SIGKILL);
+}
+
+static void adopt_process(pid_t pid, void *userdata) {
+        char name[64];
+
+        if (!proc_is_traced_by_us(pid))
+                return;
+        (void) snprintf(name, sizeof name, "/proc/%d/task", pid);
+        (void) proc_each(name, adopt_thread, userdata);
+}
+
+static void run_kill_all(Run *run) {
+        bool is_forking = false;
+
+        run->is_killing = true;
+        for (size_t i = 0; i < run->n_tracees; i++) {
+                if (run->tracees[i]->is_gone)
+                        continue;
+                (void) kill(run->tracees[i]->tid, SIGKILL);
+                is_forking = is_forking || run->tracees[i]->is_forking;
+        }
+        if (is_forking)
+                (void) proc_each("/proc", adopt_process, run);
+}
+
+/* The kill that the caller asked for, as opposed to cleaning up. */
+static void run_strike_dead(Run *run) {
+        if (!run->spec->kill_root_only) {
+                run_kill_all(run);
+                return;
+        }
+        run->is_letting_go = true;
+        (void) kill(run->root, SIGKILL);
+        for (size_t i = 0; i < run->n_tracees; i++)
+                if (!run->tracees[i]->is_gone && run->tracees[i]->tid != run->root)
+                        (void) ptrace(PTRACE_INTERRUPT, run->tracees[i]->tid, 0, 0);
+}
+
+static void run_fail(Run *run, int error) {
+        if (run->error == 0)
+                run->error = error;
+        run_kill_all(run);
+}
+
+static bool note_released(Run *run, pid_t pid) {
+        TracerResult *result = run->result;
+        ProcStat stat;
+
+        if (syscall(SYS_tgkill, pid, pid, 0) < 0 || proc_stat(pid, &stat) < 0)
+                return true; /* a thread: its process is noted when its turn comes */
+        if (result->n_released == TRACER_RELEASED_MAX)
+                return false;
+        result->released[result->n_released++] = (TracerReleased){ pid, stat.session, stat.start_time };
+        return true;
+}
+
+/* False: it was being killed and its end is yet to be waited for. */
+static bool tracee_release(Run *run, Tracee *tracee, int signal) {
+        if (!note_released(run, tracee->tid)) {
+                run_fail(run, -E2BIG);
+                return false;
+        }
+        if (ptrace(PTRACE_DETACH, tracee->tid, 0, signal) < 0)
+                return false;
+        run_forget(run, tracee);
+        return true;
+}
+
+static void tracee_go_on(Run *run, Tracee *tracee, int signal) {
+        if (run->is_killing) {
+                (void) kill(tracee->tid, SIGKILL);
+                return;
+        }
+        if (run->is_letting_go && tracee->tid != run->root) {
+                (void) tracee_release(run, tracee, signal);
+                return;
+        }
+        (void) ptrace(PTRACE_SYSCALL, tracee->tid, 0, signal); /* ESRCH: somebody else killed it; its end is reported */
+}
+
+static void event_report(Run *run, TracerEvent *event) {
+        if (run->spec->on_event != NULL)
+                run->spec->on_event(event, run->spec->userdata);
+}
+
+static void event_fired(Run *run, const Tracee *tracee, bool is_applied) {
+        run->result->fired = true;
+        run->result->applied = is_applied;
+        run->result->fired_event = tracee->event;
+}
+
+/* Half of the bytes, at least one. A vector is cut to its first half of elements, or in its only element. */
+static int tracee_shorten(Tracee *tracee) {
+        bool is_vector = false;
+        int index = call_size_argument(tracee->event.syscall, &is_vector);
+        uint64_t size, address = tracee->event.args[1];
+        struct iovec half;
+        int r;
+
+        if (index < 0)
+                return -EINVAL;
+        size = tracee->event.args[index];
+        if (is_vector && size == 1) {
+                r = call_read_memory(tracee->tid, address, &tracee->vector, sizeof tracee->vector);
+                if (r < 0 || tracee->vector.iov_len < 2)
+                        return r < 0 ? r : -EINVAL;
+                half = tracee->vector;
+                half.iov_len /= 2;
+                r = call_write_memory(tracee->tid, address, &half, sizeof half);
+                if (r == 0)
+                        tracee->vector_address = address;
+                return r;
+        }
+        if (size < 2)
+                return -EINVAL;
+        r = regs_set_argument(tracee->tid, (unsigned) index, size / 2);
+        if (r < 0)
+                return r;
+        tracee->is_shortened = true;
+        tracee->size_index = (unsigned) index;
+        tracee->size_value = size;
+        return 0;
+}
+
+static void tracee_unshorten(Tracee *tracee) {
+        if (tracee->is_shortened)
+                (void) regs_set_argument(tracee->tid, tracee->size_index, tracee->size_value);
+        if (tracee->vector_address != 0)
+                (void) call_write_memory(tracee->tid, tracee->vector_address, &tracee->vector, sizeof tracee->vector);
+        tracee->is_shortened = false;
+        tracee->vector_address = 0;
+}
+
+static void strike_entry(Run *run, Tracee *tracee) {
+        switch (tracee->strike) {
+        case TRACER_RECORD:
+        case TRACER_KILL_EXIT:
+                break;
+        case TRACER_KILL_ENTRY:
+                event_fired(run, tracee, true);
+                run_strike_dead(run);
+                break;
+        case TRACER_ERRNO:
+                event_fired(run, tracee, regs_skip_call(tracee->tid) == 0);
+                break;
+        case TRACER_LIE:
+                event_fired(run, tracee, false);
+                break;
+        case TRACER_SHORT:
+                event_fired(run, tracee, tracee_shorten(tracee) == 0);
+                break;
+        }
+}
+
+static void strike_exit(Run *run, Tracee *tracee) {
+        TracerEvent *event = &tracee->event;
+        int64_t error = -(int64_t) run->spec->errno_value;
+        bool is_exec = event->syscall == SYS_execve || event->syscall == SYS_execveat;
+
+        switch (tracee->strike) {
+        case TRACER_RECORD:
+        case TRACER_KILL_ENTRY:
+        case TRACER_SHORT:
+                break;
+        case TRACER_KILL_EXIT:
+                event_fired(run, tracee, true);
+                break;
+        case TRACER_ERRNO:
+                if (run->result->applied && regs_set_result(tracee->tid, error) == 0)
+                        event->result = event->told = error;
+                break;
+        case TRACER_LIE:
+                if (!(is_exec && event->result == 0) && regs_set_result(tracee->tid, error) == 0) {
+                        event->told = error;
+                        run->result->applied = true;
+                }
+                break;
+        }
+        if (tracee->strike != TRACER_RECORD)
+                run->result->fired_event = *event;
+}
+
+static void event_begin(Run *run, Tracee *tracee) {
+        const TracerSpec *spec = run->spec;
+        TracerEvent *event = &tracee->event;
+
+        event->n = ++run->result->n_events;
+        tracee->is_in_event = true;
+        tracee->strike = event->n == spec->at ? spec->mode : TRACER_RECORD;
+        event_report(run, event);
+        if (run->result->fired && event->n == spec->then_kill_at) {
+                run->result->then_fired = true;
+                run_strike_dead(run);
+                return;
+        }
+        strike_entry(run, tracee);
+}
+
+static void event_end(Run *run, Tracee *tracee, int64_t result) {
+        bool is_killer = tracee->strike == TRACER_KILL_EXIT;
+
+        tracee->is_in_event = tracee->is_again = false;
+        tracee->event.is_exit = true;
+        tracee->event.result = tracee->event.told = result;
+        strike_exit(run, tracee);
+        tracee->strike = TRACER_RECORD;
+        event_report(run, &tracee->event);
+        if (is_killer)
+                run_strike_dead(run);
+}
+
+/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: seen by tracers only. */
+static bool is_restart(int64_t result) {
+        return result == -512 || result == -513 || result == -514 || result == -516;
+}
+
+static void on_entry(Run *run, Tracee *tracee, const struct __ptrace_syscall_info *info) {
+        TracerEvent *event = &tracee->event;
+        uint64_t args[6];
+        int kind;
+
+        for (size_t i = 0; i < 6; i++)
+                args[i] = info->entry.args[i];
+        if (tracee->is_again) {
+                if ((int) info->entry.nr == event->syscall && memcmp(args, event->args, sizeof args) == 0) {
+                        tracee->is_again = false; /* the same event goes on */
+                        return;
+                }
+                event_end(run, tracee, -EINTR);
+        }
+        if (info->arch != regs_arch || info->entry.nr > INT32_MAX) {
+                (void) snprintf(run->result->problem, sizeof run->result->problem,
+                                "process %d: a system call of a foreign ABI", tracee->tid);
+                run_fail(run, TRACER_GAP);
+                return;
+        }
+        event->pid = tracee->tid;
+        event->syscall = (int) info->entry.nr;
+        event->is_exit = false;
+        event->result = event->told = 0;
+        memcpy(event->args, args, sizeof args);
+        tracee->is_forking = call_is_forking(event->syscall);
+        kind = call_classify(&run->outputs, event, run->result->problem);
+        if (kind < 0)
+                run_fail(run, TRACER_GAP);
+        else if (((unsigned) kind & run->mask) != 0)
+                event_begin(run, tracee);
+}
+
+static void on_syscall(Run *run, Tracee *tracee) {
+        struct __ptrace_syscall_info info;
+        long n = ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof info, &info);
+
+        if (n <= 0) {
+                if (errno != ESRCH)
+                        run_fail(run, -errno);
+                return;
+        }
+        if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+                on_entry(run, tracee, &info);
+                return;
+        }
+        tracee->is_forking = false;
+        if (info.op != PTRACE_SYSCALL_INFO_EXIT || !tracee->is_in_event)
+                return;
+        tracee_unshorten(tracee);
+        if (is_restart(info.exit.rval) && tracee->strike == TRACER_RECORD)
+                tracee->is_again = true;
+        else
+                event_end(run, tracee, info.exit.rval);
+}
+
+static bool has_prefix(const char *const *prefixes, const char *path) {
+        for (; prefixes != NULL && *prefixes != NULL; prefixes++)
+                if (strncmp(path, *prefixes, strlen(*prefixes)) == 0)
+                        return true;
+        return false;
+}
+
+static bool is_to_release(Run *run, const Tracee *tracee) {
+        const TracerSpec *spec = run->spec;
+        char name[64], program[TRACER_PATH_SIZE];
+        pid_t session = getsid(run->root);
+        struct stat st;
+        ssize_t n;
+
+        (void) snprintf(name, sizeof name, "/proc/%d/exe", tracee->tid);
+        if (session > 0)
+                run->root_session = session;
+        if ((spec->release & TRACER_RELEASE_OWN_SESSION) != 0 && getsid(tracee->tid) != run->root_session)
+                return true;
+        if ((spec->release & TRACER_RELEASE_OTHER_PROGRAM) != 0 && stat(name, &st) == 0 &&
+            (st.st_dev != run->root_program.st_dev || st.st_ino != run->root_program.st_ino))
+                return true;
+        n = readlink(name, program, sizeof program - 1);
+        program[n < 0 ? 0 : n] = 0;
+        return has_prefix(spec->release_prefixes, program) || has_prefix(spec->release_prefixes, tracee->event.path);
+}
+
+/* Another thread than the leader called execve: it goes on under the leader's id, and its own id is never heard of again. */
+static void tracee_become_leader(Run *run, Tracee *tracee) {
+        unsigned long former = 0;
+        Tracee *thread = NULL;
+        pid_t tid = tracee->tid;
+
+        if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &former) < 0 || (pid_t) former == tid)
+                return;
+        thread = run_find(run, (pid_t) former);
+        if (thread == NULL)
+                return;
+        *tracee = *thread;
+        tracee->tid = tid;
+        run_forget(run, thread);
+}
+
+/* Returns true if the tracee is no longer ours. */
+static bool on_exec(Run *run, Tracee *tracee) {
+        char name[64];
+        bool is_release;
+
+        tracee_become_leader(run, tracee);
+        if (tracee->tid == run->root) {
+                (void) snprintf(name, sizeof name, "/proc/%d/exe", run->root);
+                (void) stat(name, &run->root_program);
+                run->has_started = true;
+                return false;
+        }
+        is_release = !run->is_killing && is_to_release(run, tracee);
+        if (!is_release || !tracee_release(run, tracee, 0))
+                return false;
+        if (tracee->is_in_event)
+                event_end(run, tracee, 0);
+        return true;
+}
+
+static void on_stop(Run *run, Tracee *tracee, int status) {
+        unsigned long child = 0;
+        int signal = WSTOPSIG(status);
+
+        switch (status >> 16) {
+        case PTRACE_EVENT_FORK:
+        case PTRACE_EVENT_VFORK:
+        case PTRACE_EVENT_CLONE:
+                tracee->is_forking = false;
+                if (ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &child) == 0 && child != 0)
+                        run_add(run, (pid_t) child);
+                signal = 0;
+                break;
+        case PTRACE_EVENT_EXEC:
+                if (on_exec(run, tracee))
+                        return;
+                signal = 0;
+                break;
+        case PTRACE_EVENT_STOP:
+                if (signal != SIGTRAP && !run->is_killing && !run->is_letting_go) {
+                        (void) ptrace(PTRACE_LISTEN, tracee->tid, 0, 0); /* a group stop: it stays stopped until SIGCONT */
+                        return;
+                }
+                signal = 0;
+                break;
+        default:
+                if (signal == (SIGTRAP | 0x80)) {
+                        on_syscall(run, tracee);
+                        signal = 0;
+                }
+        }
+        tracee_go_on(run, tracee, signal);
+}
+
+/* A process may die inside a call: of a signal it sent to itself, or because another thread ended it. */
+static void on_end(Run *run, Tracee *tracee, int status) {
+        run_forget(run, tracee);
+        if (tracee->tid == run->root)
+                run->result->wait_status = status;
+        if (tracee->is_in_event && tracee->strike == TRACER_KILL_EXIT && !run->is_killing) {
+                event_fired(run, tracee, true);
+                run_strike_dead(run);
+        }
+}
+
+/* Returns whether anybody had something to report. */
+static bool run_poll(Run *run) {
+        bool has_news = false;
+
+        for (size_t i = 0; i < run->n_tracees; i++) {
+                Tracee *tracee = run->tracees[i];
+                int status;
+                pid_t pid;
+
+                if (tracee->is_gone)
+                        continue;
+                pid = waitpid(tracee->tid, &status, WNOHANG | __WALL);
+                if (pid == 0)
+                        continue;
+                has_news = true;
+                if (pid < 0)
+                        run_forget(run, tracee);
+                else if (WIFSTOPPED(status))
+                        on_stop(run, tracee, status);
+                else
+                        on_end(run, tracee, status);
+        }
+        return has_news;
+}
+
+static void run_loop(Run *run) {
+        const struct timespec patience = { .tv_nsec = 20 * 1000 * 1000 };
+        sigset_t child;
+
+        (void) sigemptyset(&child);
+        (void) sigaddset(&child, SIGCHLD);
+        while (run->n_live > 0) {
+                if (run->error < 0 && !run->is_killing)
+                        run_kill_all(run);
+                if (!run_poll(run))
+                        (void) sigtimedwait(&child, NULL, &patience);
+                if (run->deadline != 0 && !run->is_killing && now_ms() >= run->deadline) {
+                        run->result->timed_out = true;
+                        run_kill_all(run);
+                }
+        }
+        /* whose parent died without waiting is a zombie of ours, if we are the subreaper */
+        for (size_t i = 0; i < run->n_tracees; i++)
+                (void) waitpid(run->tracees[i]->tid, NULL, WNOHANG);
+}
+
+static int move_fd(int from, int to) {
+        return from > 0 && from != to ? dup2(from, to) : to;
+}
+
+static void child_main(const TracerSpec *spec, char **envp, const sigset_t *mask, int go_fd, int error_fd) {
+        char go;
+        int error;
+
+        (void) sigprocmask(SIG_SETMASK, mask, NULL);
+        if (read(go_fd, &go, 1) != 1)
+                _exit(127); /* the tracer has died, or could not attach */
+        /* both may be given crosswise; the copy does not survive the exec */
+        error = spec->stderr_fd > 0 ? fcntl(spec->stderr_fd, F_DUPFD_CLOEXEC, 3) : 0;
+        if (error >= 0 && move_fd(spec->stdout_fd, STDOUT_FILENO) >= 0 && move_fd(error, STDERR_FILENO) >= 0)
+                (void) execvpe(spec->argv[0], spec->argv, envp);
+        error = errno;
+        (void) !write(error_fd, &error, sizeof error);
+        _exit(127);
+}
+
+static char **environment_new(char *const *envp) {
+        static char no_leaks[] = "LSAN_OPTIONS=detect_leaks=0";
+        size_t n = 0;
+        bool has_options = false;
+        char **copy = NULL;
+
+        for (; envp[n] != NULL; n++)
+                has_options = has_options || strncmp(envp[n], "LSAN_OPTIONS=", 13) == 0;
+        copy = calloc(n + 2, sizeof *copy);
+        if (copy == NULL)
+                return NULL;
+        memcpy(copy, envp, n * sizeof *copy);
+        if (!has_options)
+                copy[n] = no_leaks;
+        return copy;
+}
+
+static void outputs_init(CallOutputs *outputs, const TracerSpec *spec) {
+        const int fds[] = { spec->stdout_fd > 0 ? spec->stdout_fd : STDOUT_FILENO,
+                            spec->stderr_fd > 0 ? spec->stderr_fd : STDERR_FILENO };
+
+        for (size_t i = 0; i < 2; i++)
+                if (fstat(fds[i], &outputs->files[outputs->n_files]) == 0 &&
+                    S_ISREG(outputs->files[outputs->n_files].st_mode))
+                        outputs->n_files++;
+}
+
+/* Attached before it may go on, and left running: the first stop is that of its exec. */
+static int run_attach(Run *run, int go_fd) {
+        const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+                PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+
+        if (ptrace(PTRACE_SEIZE, run->root, 0, options) < 0)
+                return -errno;
+        if (write(go_fd, "g", 1) != 1)
+                return -errno;
+        run_add(run, run->root);
+        return run->error;
+}
+
+static int run_command(Run *run, const sigset_t *mask, const int go[2], const int failed[2]) {
+        char **envp = environment_new(run->spec->envp != NULL ? run->spec->envp : environ);
+        int r, error = 0;
+
+        if (envp == NULL)
+                return -ENOMEM;
+        run->root = fork();
+        if (run->root == 0)
+                child_main(run->spec, envp, mask, go[0], failed[1]);
+        r = run->root < 0 ? -errno : run_attach(run, go[1]);
+        free(envp);
+        if (r < 0 && run->root > 0) {
+                (void) kill(run->root, SIGKILL);
+                (void) waitpid(run->root, NULL, 0);
+        }
+        if (r < 0)
+                return r;
+        run_loop(run);
+        if (!run->has_started && read(failed[0], &error, sizeof error) == (ssize_t) sizeof error)
+                return -error;
+        return run->error;
+}
+
+static int run_with_pipes(Run *run, const sigset_t *mask) {
+        int go[2], failed[2], r;
+
+        if (pipe2(go, O_CLOEXEC) < 0)
+                return -errno;
+        if (pipe2(failed, O_CLOEXEC | O_NONBLOCK) < 0) {
+                r = -errno;
+        } else {
+                r = run_command(run, mask, go, failed);
+                (void) close(failed[0]);
+                (void) close(failed[1]);
+        }
+        (void) close(go[0]);
+        (void) close(go[1]);
+        return r;
+}
+
+int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
+        struct sigaction ordinary = { .sa_handler = SIG_DFL }, old_action;
+        sigset_t child, old_mask;
+        Run run = { .spec = spec, .result = ret_result };
+        int r;
+
+        memset(ret_result, 0, sizeof *ret_result);
+        run.mask = spec->kinds_mask != 0 ? spec->kinds_mask : TRACER_ALL;
+        run.deadline = spec->timeout_ms != 0 ? now_ms() + spec->timeout_ms : 0;
+        run.root_session = getsid(0);
+        outputs_init(&run.outputs, spec);
+        if (spec->subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+                return -errno;
+        (void) sigemptyset(&child);
+        (void) sigaddset(&child, SIGCHLD);
+        (void) sigprocmask(SIG_BLOCK, &child, &old_mask);
+        (void) sigaction(SIGCHLD, &ordinary, &old_action);
+        r = run_with_pipes(&run, &old_mask);
+        (void) sigaction(SIGCHLD, &old_action, NULL);
+        (void) sigprocmask(SIG_SETMASK, &old_mask, NULL);
+        for (size_t i = 0; i < run.n_tracees; i++)
+                free(run.tracees[i]);
+        free(run.tracees);
+        return r;
+}
+
+int tracer_read(const TracerEvent *event, uint64_t address, void *ret_data, size_t size) {
+        return call_read_memory(event->pid, address, ret_data, size);
+}
