@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Debts, and the order of booting. Steps: 0 owe, 1 and 2 two files the service loads together, 3 pay; then a health
+ * check, COMMIT. "run" is what the running process has loaded: volatile, lost by a power cut, not by a kill.
+ *
+ * After a power cut: early recovery (files only) → services → late recovery (everything). Early recovery itself may be
+ * killed (time limit, no memory): the boot goes on without it. Somebody may edit file 2 by hand.
+ *
+ * M1   debts: owe pays in reverse, after the files are back; pay does not
+ * M2   debts: pay comes after the last change
+ * M3   debts: an open bracket (owe missing) is refused
+ * M4   volatile: facts hold within one boot only; in another they are looked at again
+ * M5   boot: early recovery comes before every managed unit
+ * M6   boot: a service with an open transaction and files neither before nor after is held
+ * M7   boot: the hold is taken away when the files are whole, not before
+ * M8   boot: a service whose early recovery did not end does not start (fail closed)
+ * M9   boot: late recovery starts what the hold kept down
+ * M10  depends: what a STUCK step stands on is left as it is; a debt is not paid over it
+ * M11  boot: early recovery leaves the debt to late recovery; it starts nothing
+ * M12  hold: while STUCK is not RESOLVED the hold stays
+ */
+#include "world.pml"
+
+#define TX 4
+#define OLD 0
+#define NEW 1
+#define HALF 2
+#define DOWN 3
+
+int J[5];
+byte f[3];       /* f[1] and f[2]: 0 before, 1 after, 2 edited by hand */
+byte run = OLD;
+byte i;
+bool theirs;
+bool newboot;    /* this process lives in another boot than the one that wrote BEGIN */
+bool hold;       /* /run/pawl/hold/<service> */
+bool settled;    /* early recovery came to its end in this boot */
+bool ack, half;  /* ghost half: a process has loaded files that do not belong together */
+
+#define mixed (f[1] != f[2])
+#define unresolved (has(STUCK, 2) && !has(RESOLVED, 2))
+
+/* (Re)start or reload: the process now has what the files say. */
+inline load()
+{
+        atomic {
+                if
+                :: f[1] == 0 && f[2] == 0 -> run = OLD
+                :: f[1] == 1 && f[2] == 1 -> run = NEW
+                :: else -> run = HALF; half = half || !has(RESOLVED, 2)
+                fi
+        }
+}
+
+/* A file is put back by compare and exchange. */
+inline putback(n)
+{
+        if
+        :: has(INTENT, n) && !has(UNDONE, n) && !has(STUCK, n) ->
+                atomic {
+                        if
+                        :: f[n] == 2 -> put(STUCK, n)
+                        :: else -> f[n] = 0
+                        fi
+                };
+                CR();
+                if
+                :: !has(STUCK, n) -> put(UNDONE, n); CR()
+                :: else
+                fi
+        :: else
+        fi
+}
+
+active proctype somebody()
+{
+        if
+        :: atomic { has(INTENT, 2) && !has(COMMIT, TX) && !has(UNDONE, 2) && !has(DONE, 2) ->
+                theirs = 1; f[2] = 2 }
+        :: skip
+        fi
+}
+
+active proctype pawl()
+{
+        atomic { put(BEGIN, TX); put(INTENT, 0) }; CR();
+        atomic { put(DONE, 0); put(INTENT, 1) }; CR(); /* owe: forward, nothing */
+        f[1] = 1; CR();
+#if M == 2
+        load(); CR();
+#endif
+        atomic { put(DONE, 1); put(INTENT, 2) }; CR();
+        atomic {
+                if
+                :: f[2] == 2 -> goto abort
+                :: else -> f[2] = 1
+                fi
+        };
+        CR();
+        if
+        :: skip
+        :: goto abort
+        fi;
+        atomic {
+                if
+                :: f[2] == 2 -> goto abort
+                :: else -> put(DONE, 2); put(INTENT, 3)
+                fi
+        };
+        CR();
+#if M != 2
+        load(); CR(); /* pay */
+#endif
+        if
+        :: skip
+        :: goto abort /* the health check says no */
+        fi;
+        atomic { put(DONE, 3); put(COMMIT, TX) }; CR();
+        ack = 1;
+        goto finish;
+
+crash:
+        i = 0;
+        if
+        :: skip /* kill: by timer, command or prologue, everything at once */
+        :: atomic { run = DOWN; hold = 0; settled = 0; newboot = 1 }; goto boot
+        fi;
+
+late:
+        if
+        :: has(END, TX) -> goto up
+        :: !has(END, TX) && has(COMMIT, TX) -> goto finish
+        :: else
+        fi;
+
+abort:
+        put(ABORT, TX); CR();
+#if M == 1
+        if
+        :: has(INTENT, 3) && !has(UNDONE, 3) -> load(); CR(); put(UNDONE, 3); CR()
+        :: else
+        fi;
+#else
+        if
+        :: has(INTENT, 3) && !has(UNDONE, 3) -> put(UNDONE, 3); CR() /* pay: in reverse, nothing */
+        :: else
+        fi;
+#endif
+        putback(2);
+        putback(1);
+        if
+        :: unresolved -> goto stuck
+        :: else
+        fi;
+owe:
+        /* what was recorded about processes in another boot is not believed */
+#if M == 1 || M == 3
+        skip;
+#elif M == 4
+        if
+        :: has(INTENT, 3) -> load(); CR()
+        :: else /* pay was never begun, so the old process must still be running */
+        fi;
+#else
+        if
+        :: newboot && M == 9 -> skip
+        :: else -> load(); CR()
+        fi;
+#endif
+        put(UNDONE, 0); CR();
+
+finish:
+        put(END, TX); CR();
+up:
+        hold = 0;
+        if
+        :: run == DOWN && M != 9 && M != 4 -> load()
+        :: else
+        fi;
+        goto judge;
+
+stuck:
+#if M == 10
+        load(); CR();
+#endif
+        if
+        :: goto judge
+        :: put(RESOLVED, 2); CR(); goto owe                 /* --keep */
+        :: theirs = 0; f[2] = 0; put(RESOLVED, 2); CR(); goto owe /* --restore */
+        fi;
+
+boot:
+#if M == 5
+        load();
+#endif
+        /* early: local files only; it starts, stops and waits for nothing */
+        if
+        :: crashes < MAXC -> crashes++; goto services /* killed before it did anything */
+        :: skip
+        fi;
+        if
+        :: !has(BEGIN, TX) || has(END, TX) || has(COMMIT, TX) -> settled = 1; goto services
+        :: else
+        fi;
+#if M != 6
+        hold = 1;
+#endif
+        put(ABORT, TX);
+#if M == 7
+        hold = 0;
+#endif
+        /* its own death here is a crash of its own kind: the boot goes on */
+        if
+        :: crashes < MAXC -> crashes++; settled = (M == 6 || M == 7); goto services
+        :: skip
+        fi;
+        i = 2;
+        do
+        :: i > 0 ->
+                if
+                :: has(INTENT, i) && !has(UNDONE, i) && !has(STUCK, i) ->
+                        atomic {
+                                if
+                                :: f[i] == 2 -> put(STUCK, i)
+                                :: else -> f[i] = 0; put(UNDONE, i)
+                                fi
+                        };
+                        if
+                        :: crashes < MAXC -> crashes++; settled = (M == 6 || M == 7); goto services
+                        :: crashes < MAXC -> crashes++; goto crash
+                        :: skip
+                        fi
+                :: else
+                fi;
+#if M == 11
+                load();
+#endif
+                i--
+        :: else -> break
+        od;
+        if
+        :: !mixed && !unresolved -> hold = 0
+#if M == 12
+        :: else -> hold = 0
+#else
+        :: else
+#endif
+        fi;
+        settled = 1;
+
+services:
+        if
+#if M == 8
+        :: !hold -> load()
+#else
+        :: !hold && settled -> load()
+#endif
+        :: else
+        fi;
+        CR();
+        goto late;
+
+judge:
+        atomic {
+                assert(!half);
+                assert(!ack || has(COMMIT, TX));
+                if
+                :: has(COMMIT, TX) -> assert(f[1] == 1 && f[2] == 1 && run == NEW)
+                :: !has(COMMIT, TX) && unresolved -> assert(f[2] == 2 && run != HALF && !has(END, TX))
+                :: !has(COMMIT, TX) && has(RESOLVED, 2) -> assert(f[1] == 0 && run != DOWN)
+                :: else -> assert(f[1] == 0 && f[2] == 0 && run == OLD)
+                fi
+        }
+}
