@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two services and one shared thing (nginx): two files s[0], s[1] that belong together, each holding one block per
+ * service (bit 0, bit 1). Any process may die at any statement; the kernel frees its locks. A dead service may start
+ * again or stay dead. Writes are durable at once (protocol.pml has the buffered ones).
+ *
+ * Holding the shared lock proves that every open transaction with an unsettled INTENT on the thing is dead: a living one
+ * would hold it. So whoever takes the lock reads the trail again, settles that first, and needs no lock of its service.
+ *
+ * M1   locks: a shared thing is held until COMMIT or the last UNDONE, not until its steps are done
+ * M2   locks: a shared thing is held from the group's first INTENT, so taken before the capture
+ * M3   locks: the next one that takes the lock settles a dead transaction's shared thing first
+ * M4   locks: the trail is read again under the lock, not used as it was read before
+ * M5   locks: a reversal holds the shared lock too
+ * M6   locks: no lock spans flows of different services (settling with the other's service lock on top of one's own)
+ * M7   locks: locks are taken in order, the service before the shared thing
+ * M8   locks: age breaks no living lock
+ * M9   ownership: a shared file is reverted by its marked block, not as a whole
+ */
+#include "world.pml"
+
+#define FREE 9
+
+int J[2];
+byte s[2];
+byte cap[2];           /* the before-image in INTENT(shared), for M9 */
+byte service[2] = FREE; /* the service locks: who holds them */
+byte shared = FREE;
+bool stopped[2];
+
+#define open_(w) (has(INTENT, w) && !has(UNDONE, w) && !has(COMMIT, w))
+
+inline drop_locks()
+{
+        atomic {
+                if
+                :: shared == me -> shared = FREE
+                :: else
+                fi;
+                if
+                :: service[0] == me -> service[0] = FREE
+                :: else
+                fi;
+                if
+                :: service[1] == me -> service[1] = FREE
+                :: else
+                fi
+        }
+}
+
+/* Put back what w did to the shared thing. */
+inline settle(w)
+{
+        put(ABORT, w); CR();
+#if M == 9
+        s[1] = cap[w]; CR();
+        s[0] = cap[w]; CR();
+#else
+        s[1] = s[1] & ~(1 << w); CR();
+        s[0] = s[0] & ~(1 << w); CR();
+#endif
+        put(UNDONE, w); CR()
+}
+
+proctype flow(byte me)
+{
+        byte seen;
+        bool dead;
+        byte other = 1 - me;
+
+start:
+        atomic { service[me] == FREE -> service[me] = me };
+#if M == 6
+        /* settle all of the other's, under its service lock, while holding ours */
+        if
+        :: open_(other) -> atomic { service[other] == FREE -> service[other] = me }; service[other] = FREE
+        :: else
+        fi;
+#endif
+        if
+        :: has(COMMIT, me) || has(UNDONE, me) -> goto close
+        :: open_(me) -> goto reverse /* dead: it was ours, and we hold its lock */
+        :: else
+        fi;
+        if
+        :: !has(BEGIN, me) -> put(BEGIN, me); CR()
+        :: else
+        fi;
+
+#if M == 4
+        dead = open_(other);
+#endif
+#if M == 2
+        seen = s[0]; assert(s[0] == s[1]);
+#endif
+#if M == 7
+        service[me] = FREE;
+#endif
+#if M == 8
+        atomic { if :: shared == FREE -> shared = me :: shared != me && crashes > 0 -> shared = me fi };
+#else
+        atomic { shared == FREE -> shared = me };
+#endif
+#if M == 7
+        atomic { service[me] == FREE -> service[me] = me };
+#endif
+#if M != 4
+        dead = open_(other);
+#endif
+        if
+        :: dead && M != 3 -> settle(other)
+        :: else
+        fi;
+#if M != 2
+        seen = s[0];
+#endif
+        /* nothing half, and nothing that may yet be taken back, is ever seen */
+        assert(s[0] == s[1]);
+        assert(((seen >> other) & 1) == has(COMMIT, other));
+
+        atomic { put(INTENT, me); cap[me] = seen }; CR();
+#if M == 9
+        s[0] = seen | (1 << me); CR();
+        s[1] = seen | (1 << me); CR();
+#else
+        s[0] = s[0] | (1 << me); CR();
+        s[1] = s[1] | (1 << me); CR();
+#endif
+#if M == 1 || M == 9
+        shared = FREE;
+#endif
+        if
+        :: put(COMMIT, me); CR(); goto close
+        :: goto reverse /* the health check says no */
+        fi;
+
+reverse:
+#if M != 5
+        if
+        :: shared == me
+        :: atomic { shared == FREE -> shared = me }
+        fi;
+#endif
+        /* someone who needed the thing may have settled it meanwhile */
+        if
+        :: open_(me) -> settle(me)
+        :: else
+        fi;
+
+close:
+        drop_locks();
+        put(END, me);
+        goto done;
+
+crash:
+        drop_locks();
+        dead = 0; seen = 0;
+        if
+        :: goto start
+        :: goto done /* nobody comes */
+        fi;
+
+done:
+        stopped[me] = 1
+}
+
+init
+{
+        atomic { run flow(0); run flow(1) };
+        (stopped[0] && stopped[1]);
+        /* what is closed is wholly there or wholly gone */
+        assert(!has(END, 0) || ((s[0] & 1) == has(COMMIT, 0) && (s[1] & 1) == has(COMMIT, 0)));
+        assert(!has(END, 1) || ((s[0] >> 1) == has(COMMIT, 1) && (s[1] >> 1) == has(COMMIT, 1)))
+}
