@@ -22,6 +22,7 @@ typedef struct FsPlace {
         int dir_fd;      /* owned */
         char name[256];
 } FsPlace;
+#define FS_PLACE_INIT ((FsPlace){.dir_fd = -1}) /* done() closes whatever descriptor is in there, 0 too */
 void fs_place_done(FsPlace *p);
 /* Opens the parent directory of path. -ENOENT when it does not exist. */
 int fs_place_open(int root, const char *path, FsPlace *ret, Error *err);
@@ -32,8 +33,11 @@ int fs_open_dir(int root, const char *path, Error *err);
 /* lstat of the last component. Returns 0, or -ENOENT quietly (err untouched) when it or a parent is missing. */
 int fs_stat(int root, const char *path, struct stat *ret, Error *err);
 bool fs_exists(int root, const char *path); /* lstat succeeds */
-/* Whole file, NUL-terminated behind *ret_size. -ENOENT quietly; -EFBIG beyond max. Refuses what is not a regular file (-EINVAL). */
+/* Whole file, NUL-terminated behind *ret_size. -ENOENT quietly; -EFBIG beyond max. Refuses what is not a regular file (-EINVAL),
+ * a link included: where one may be followed, fs_open() and fs_read_fd(). */
 int fs_read(int root, const char *path, size_t max, char **ret, size_t *ret_size, Error *err);
+/* The rest of an open file. ret_size may be NULL, here and above. */
+int fs_read_fd(int fd, size_t max, char **ret, size_t *ret_size, Error *err);
 /* Target of a link, owned by the caller. -ENOENT and -EINVAL (not a link) quietly. */
 int fs_readlink(int root, const char *path, char **ret, Error *err);
 
@@ -43,7 +47,7 @@ typedef struct FsOwner {
 } FsOwner;
 #define FS_OWNER_KEEP ((FsOwner){(uid_t)-1, (gid_t)-1})
 
-/* Makes a directory durable; existing is success (*ret_created false). Parents must exist unless _all. */
+/* Makes a directory durable; existing is success (*ret_created false; its mode and owner are left alone). Parents must exist unless _all. */
 int fs_mkdir_durably(int root, const char *path, mode_t mode, FsOwner owner, bool *ret_created, Error *err);
 /* As above with all missing parents (mode 0755, or `mode` when it is stricter only for the last). *ret_first (may be NULL; owned by the caller, NULL when
  * nothing was made) is the topmost directory that was created. */
@@ -59,13 +63,15 @@ int fs_stage_link(int root, const char *staged, const char *target, Error *err);
  * The one way something becomes visible at `path`, from `staged` beside it:
  * fs_publish_new:      only if nothing is at path (RENAME_NOREPLACE). -EEXIST quietly.
  * fs_publish_exchange: swaps path and staged (RENAME_EXCHANGE; the displaced one is then under the name `staged`). -ENOENT quietly when path is missing.
- *                      Where the file system cannot exchange: the old one is hard-linked aside, then renamed over.
+ *                      Where the file system cannot exchange: the old one is hard-linked aside, then renamed over (directories: -EOPNOTSUPP).
+ *                      -ESTALE when staged is missing.
  * Both fsync the directory. Both names must be in one directory.
  */
 int fs_publish_new(int root, const char *staged, const char *path, Error *err);
 int fs_publish_exchange(int root, const char *staged, const char *path, Error *err);
 
-/* Moves path to another name durably (both directories fsynced), never over something. -ENOENT quietly when path is missing, -EEXIST quietly. */
+/* Moves path to another name durably (both directories fsynced), never over something. -ENOENT quietly when path is missing, -EEXIST quietly.
+ * -ENOTDIR when the directory of `to` is missing. */
 int fs_rename_durably(int root, const char *path, const char *to, Error *err);
 int fs_unlink_durably(int root, const char *path, Error *err); /* missing is success (directory fsynced all the same) */
 /* Stage, then rename over whatever is there. For files only pawl writes (anchors, run files), not for captured ones. */
@@ -84,13 +90,13 @@ int fs_sync_tree(int root, const char *path, Error *err);
 
 /* A new regular file to write to (O_CREAT|O_EXCL|O_NOFOLLOW, read-write) in a directory given by descriptor; for trees in staging and downloads. */
 int fs_create_at(int dir_fd, const char *name, mode_t mode, Error *err); /* descriptor */
-/* Opens the file for appending, creating it if missing (logs, segments). */
+/* Opens the file for appending, creating it if missing (logs, segments). The name of a new one is durable after fs_sync_parent() only. */
 int fs_append_open(int root, const char *path, mode_t mode, Error *err); /* descriptor */
 int fs_mkdir_at(int dir_fd, const char *name, mode_t mode, Error *err);
 int fs_symlink_at(const char *target, int dir_fd, const char *name, Error *err);
 int fs_link_at(int from_dir, const char *from, int to_dir, const char *to, Error *err);
 /* Unnamed file in a directory (O_TMPFILE, or an unlinked one where that is missing), and giving it a name later (-EEXIST quietly; -EXDEV/-ENOENT
- * when it cannot be named: copy it instead). */
+ * when it cannot be named: copy it instead). The name is durable after fs_sync_parent() only. */
 int fs_create_unnamed(int root, const char *dir, mode_t mode, Error *err); /* descriptor */
 int fs_name_unnamed(int fd, int root, const char *path, Error *err);
 int fs_write_all(int fd, const void *data, size_t size, Error *err);
@@ -100,7 +106,7 @@ int fs_truncate(int fd, off_t size, Error *err);
 /* Reserves room without changing the size. Not supported: success. */
 int fs_reserve(int fd, off_t size, Error *err);
 
-/* ".pawl-<tx>-<step>" in the directory of `path`, owned by the caller. suffix may be NULL. */
+/* ".pawl-<tx>-<step><suffix>" in the directory of `path`, owned by the caller. suffix may be NULL. */
 char *fs_staged_name(const char *path, uint64_t tx, uint32_t step, const char *suffix);
 /* dir/name, owned by the caller; NULL when memory is out. */
 char *path_join(const char *dir, const char *name);
