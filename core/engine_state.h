@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an open Engine holds; private to core. */
+#pragma once
+
+#include "core/base/seal.h"
+#include "core/engine.h"
+#include "journal/journal.h"
+#include "managers/manager.h"
+
+struct Engine {
+        int root;
+        char *root_path;
+        bool is_real_root;
+        EngineAccess access;
+        Journal *journal; /* NULL: there is none (READ), or REPAIR */
+        SealKey *host_key; /* NULL: READ */
+        Value *config, *origins;
+        Http *http;
+        uint8_t boot[BOOT_ID_SIZE];
+        uint64_t wait_usec;
+        char *actor, *request_id;
+        EngineCalls calls;
+        HostCalls host_calls;
+        const volatile sig_atomic_t *cancel;
+        Value *warnings; /* [text] said while planning or running; moved into the outcome */
+        Host host;       /* as managers see it; tx and step are set per call */
+};
+
+#define PAWL_DIR "var/lib/pawl"
+#define LOCK_DIR "run/pawl/lock"
+
+void engine_say(Engine *e, int level, const char *format, ...) _printf_(3, 4);
+/* The Host for one step: cancel is left out while putting back. */
+Host engine_host(const Engine *e, uint64_t tx, uint32_t step, bool can_cancel);
+int engine_journal_options(const Engine *e, JournalOptions *ret, Error *err);
+/* -ENOENT with ERR_NO_SERVICE and a hint when there is no such row; else the decoded row, secrets open when the engine can. */
+int engine_service_row(Engine *e, const char *service, Value **ret, Error *err);
+/* -ENOENT quietly. */
+int engine_row(Engine *e, const char *key, Value **ret, Error *err);
+/* Row keys and decoded rows (secrets sealed), as a map key → row. */
+int engine_rows(Engine *e, const char *prefix, size_t limit, Value **ret, Error *err);

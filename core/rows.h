@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows: what the journal's records add up to. One function derives them, when a record is written and when rows are rebuilt, so the two cannot differ.
+ *
+ *   open/<tx>                transaction without END: {service, flow, claims, tx}
+ *   claim/<row key>          {tx, service}: held by an open transaction; becomes the row itself at COMMIT, vanishes at END
+ *   request/<id>             {tx, service}
+ *   service/<name>           {name, version, previous, spec, hash, port, artifacts, source, wanted, deployed, updated, warnings, tx}
+ *   release/<name>/<version> {version, spec, source, path, created, tx}
+ *   port/<n>                 {service, tx}
+ *   held/<name>/<version>    {why, sha256, tx}
+ *   history/<name>/<tx>      how a transaction ended
+ *
+ * <tx> in a key is 16 hex digits, so that key order is order.
+ */
+#pragma once
+
+#include "core/trail.h"
+
+#define ROW_KEY_MAX 256
+
+/* `body` is decoded, with secrets sealed. */
+int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *err);
+
+/* RecordFold for journal_rebuild and journal_repair. */
+int rows_fold(JournalWrite *w, const Record *record, void *userdata, Error *err);
+
+/* The rows of COMMIT: the plan's, with what the steps found out, the transaction's id and the time. */
+int rows_at_commit(const Trail *t, Value **ret, Error *err);
+
+void row_key_open(uint64_t tx, char ret[static ROW_KEY_MAX]);
+void row_key_history(const char *service, uint64_t tx, char ret[static ROW_KEY_MAX]);
+/* "service/web" and the like; a positive length or -ENAMETOOLONG. */
+int row_key(char ret[static ROW_KEY_MAX], const char *format, ...) _printf_(2, 3);
