@@ -69,11 +69,13 @@ static bool something_stays_on(const Trail *t, const Verdict *verdicts, uint32_t
         return false;
 }
 
+Verdict decide_reverse_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe) {
+        const Step *step = &t->plan->steps[i];
+        Verdict v = decide_reverse_step(&t->steps[i], step->kind, probe, step->manager != NULL);
+        return v == VERDICT_REVERT && something_stays_on(t, verdicts, i) ? VERDICT_BLOCKED : v;
+}
+
 void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret) {
-        for (uint32_t i = (uint32_t)t->plan->n_steps; i-- > 0;) {
-                const Step *step = &t->plan->steps[i];
-                ret[i] = decide_reverse_step(&t->steps[i], step->kind, probes[i], step->manager != NULL);
-                if (ret[i] == VERDICT_REVERT && something_stays_on(t, ret, i))
-                        ret[i] = VERDICT_BLOCKED;
-        }
+        for (uint32_t i = (uint32_t)t->plan->n_steps; i-- > 0;)
+                ret[i] = decide_reverse_at(t, ret, i, probes[i]);
 }

@@ -31,7 +31,7 @@ const char *verdict_name(Verdict v);
 
 #define RECOVER_ATTEMPTS_MAX 3
 
-/* One step of a reversal, apart from what stands on it. `restore`: a person said --restore (foreign is overwritten). */
+/* One step of a reversal, apart from what stands on it. A person's --restore puts back also what is foreign. */
 Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool is_known);
 Verdict decide_finish_step(const TrailStep *s, StepKind kind);
 
@@ -40,3 +40,5 @@ Verdict decide_finish_step(const TrailStep *s, StepKind kind);
  * `probes[i]` counts only for steps with an intent that are not undone. ret has plan->n_steps items.
  */
 void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret);
+/* The same for step i alone, when the verdicts of all later steps are known (a step is probed when its turn has come). */
+Verdict decide_reverse_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe);

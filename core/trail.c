@@ -132,6 +132,7 @@ static int note_finished(Trail *t, TrailStep *s, const Value *body, Error *err) 
 
 static int note_stuck(TrailStep *s, const Value *body, Error *err) {
         s->is_stuck = true;
+        s->attempts = 0; /* it did not die here */
         return keep_text(&s->stuck_why, value_get_text(body, "message"), err);
 }
 

@@ -62,6 +62,7 @@ typedef struct Host {
         uint32_t step;
         uint64_t deadline_usec; /* on CLOCK_BOOTTIME; 0: none */
         const volatile sig_atomic_t *cancel; /* non-zero: stop at the next safe point with -ECANCELED; NULL while putting back */
+        bool is_forced;         /* a person decided (--restore): revert also what is foreign */
         const Value *config;    /* host configuration as a map; borrowed */
         const HostCalls *calls; /* may be NULL */
         Http *http;             /* may be NULL: made on first use is not possible; planning and running always have one */
@@ -225,6 +226,8 @@ typedef struct HttpRequest {
         int (*sink)(void *userdata, uint64_t offset, const void *data, size_t size, Error *err);
         void *userdata;
         const char *progress; /* what is being moved, for host_progress; NULL: silent */
+        const char *ca_file;  /* NULL: the client's */
+        bool is_url_secret;   /* errors name only scheme and host */
 } HttpRequest;
 
 typedef struct HttpReply {

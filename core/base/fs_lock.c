@@ -13,7 +13,8 @@ int fs_lock(int root, const char *path, int *ret_fd, Error *err) {
         int r = fs_place_open(root, path, &p, err);
         if (r < 0)
                 return r;
-        _cleanup_close_ int fd = openat(p.dir_fd, p.name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+        _cleanup_close_ int fd =
+                openat(p.dir_fd, p.name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
         if (fd < 0)
                 return fs_fail(err, -errno, "open the lock", path);
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -118,8 +118,8 @@ static int pair_open(int root, const char *staged, const char *path, Pair *pair,
         if (fstat(pair->staged.dir_fd, &a) < 0 || fstat(pair->path.dir_fd, &b) < 0)
                 return fs_fail(err, -errno, "look at the directory of", path);
         if (!is_same_inode(&a, &b))
-                return error_set(err, -EINVAL, ERR_IO, NULL, "cannot publish \"%s\" as \"%s\": they are in different directories",
-                                 staged, path);
+                return error_set(err, -EINVAL, ERR_IO, NULL,
+                                 "cannot publish \"%s\" as \"%s\": they are in different directories", staged, path);
         return 0;
 }
 
@@ -213,7 +213,8 @@ int fs_publish_exchange(int root, const char *staged, const char *path, Error *e
                 return r;
         /* Not -ENOENT, which would say that path is missing. */
         if (r == -ESTALE)
-                return error_set(err, r, ERR_IO, NULL, "could not publish \"%s\": the staged \"%s\" is gone", path, staged);
+                return error_set(err, r, ERR_IO, NULL, "could not publish \"%s\": the staged \"%s\" is gone", path,
+                                 staged);
         return r < 0 ? fs_fail(err, r, "publish", path) : fs_sync_dir_fd(pair.path.dir_fd, err);
 }
 

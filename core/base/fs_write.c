@@ -242,7 +242,8 @@ int fs_mkdir_all_durably(int root, const char *path, mode_t mode, FsOwner owner,
                 end += strcspn(path + end, "/");
                 memcpy(part, path, end);
                 part[end] = '\0';
-                r = fs_mkdir_durably(root, part, end >= n ? mode : 0755, end >= n ? owner : FS_OWNER_KEEP, &created, err);
+                r = fs_mkdir_durably(root, part, end >= n ? mode : 0755, end >= n ? owner : FS_OWNER_KEEP, &created,
+                                     err);
                 if (r == 0 && created && !first) {
                         first = strdup(part);
                         r = first ? 0 : error_no_memory(err);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every function here may be interrupted at any instruction and called again by another process: state lives in the journal and on the host only.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/fault.h"
+#include "core/base/text.h"
+#include "core/rows.h"
+#include "core/settle.h"
+
+static int leftover(Settle *s, uint32_t i, Verdict verdict, const char *why) {
+        _cleanup_(value_freep) Value *v = value_new_map();
+        _cleanup_free_ char *what = NULL;
+        if (!v || step_describe(&s->trail->plan->steps[i], &what, NULL) < 0)
+                return -ENOMEM;
+        if (value_set_int(v, "step", i + 1, NULL) < 0 || value_set_text(v, "what", what, NULL) < 0 || value_set_text(v, "why", why, NULL) < 0 ||
+            value_set_text(v, "verdict", verdict_name(verdict), NULL) < 0)
+                return -ENOMEM;
+        return value_append(s->leftovers, TAKE_PTR(v), NULL);
+}
+
+/* What a dead process, or an apply whose answer was lost, may still be doing is ended before anybody looks. */
+static int fence(const Settle *s, uint32_t i, Error *why) {
+        Host host = engine_host(s->engine, s->trail->tx, i, false);
+        if (mutant_is("no-fence"))
+                return 0;
+        return fence_step(&host, s->trail->tx, i, why);
+}
+
+static Probe probe_step(const Engine *e, const Trail *t, uint32_t i, Error *why) {
+        const Step *step = &t->plan->steps[i];
+        const TrailStep *s = &t->steps[i];
+        Probe probe = PROBE_UNREACHABLE;
+        if (!step->manager || !s->has_intent)
+                return PROBE_BEFORE;
+        Host host = engine_host(e, t->tx, i, false);
+        if (step->manager->probe(&host, step->args, s->before, &probe, why) < 0)
+                return PROBE_UNREACHABLE;
+        return probe;
+}
+
+int settle_look(Engine *e, const Trail *t, Verdict *ret, Error *err) {
+        _cleanup_free_ Probe *probes = calloc(MAX(t->plan->n_steps, (size_t)1), sizeof(Probe));
+        if (!probes)
+                return error_no_memory(err);
+        for (uint32_t i = 0; i < t->plan->n_steps; i++) {
+                bool is_open = t->steps[i].has_intent && !t->steps[i].is_undone;
+                probes[i] = is_open ? probe_step(e, t, i, NULL) : PROBE_BEFORE;
+        }
+        if (t->phase == TX_COMMITTED)
+                for (uint32_t i = 0; i < t->plan->n_steps; i++)
+                        ret[i] = decide_finish_step(&t->steps[i], t->plan->steps[i].kind);
+        else
+                decide_reverse(t, probes, ret);
+        return 0;
+}
+
+/* ---- Back ----------------------------------------------------------------------------------------------------------------- */
+
+static int write_undone(Settle *s, uint32_t i, Error *err) {
+        s->n_settled++;
+        return ledger_write(s->engine, s->trail, true, RECORD_UNDONE, i, NULL, err);
+}
+
+static int stuck(Settle *s, uint32_t i, Verdict verdict, const Error *why, Verdict *ret, Error *err) {
+        *ret = VERDICT_STUCK;
+        if (leftover(s, i, verdict, why->message) < 0)
+                return error_no_memory(err);
+        const TrailStep *step = &s->trail->steps[i];
+        if (step->is_stuck && step->stuck_why && strcmp(step->stuck_why, why->message) == 0 && step->attempts == 0)
+                return 0; /* said already: a timer that tries again must not fill the journal */
+        return ledger_write(s->engine, s->trail, true, RECORD_STUCK, i, ledger_reason(why), err);
+}
+
+static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
+        const Step *step = &s->trail->plan->steps[i];
+        const TrailStep *ts = &s->trail->steps[i];
+        int r = 0;
+        if (s->is_recovery)
+                r = ledger_write(s->engine, s->trail, true, RECORD_RECOVER, i, NULL, err);
+        if (r == 0 && mutant_is("undone-before-revert"))
+                r = write_undone(s, i, err);
+        if (r < 0)
+                return r;
+        Host host = engine_host(s->engine, s->trail->tx, i, false);
+        host.is_forced = ts->resolution == RESOLUTION_RESTORE;
+        Error why = ERROR_INIT;
+        fault_point("revert-before");
+        if (step->manager->revert(&host, step->args, ts->before, &why) < 0)
+                return stuck(s, i, VERDICT_STUCK, &why, ret, err);
+        fault_point("revert-after");
+        return ts->is_undone ? 0 : write_undone(s, i, err);
+}
+
+static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
+        Error why = ERROR_INIT;
+        Probe probe = PROBE_BEFORE;
+        const TrailStep *ts = &s->trail->steps[i];
+        if (ts->has_intent && !ts->is_undone) {
+                bool must_fence = s->is_recovery || ts->is_failed;
+                if (must_fence && fence(s, i, &why) < 0)
+                        probe = PROBE_UNREACHABLE;
+                else
+                        probe = probe_step(s->engine, s->trail, i, &why);
+        }
+        verdicts[i] = decide_reverse_at(s->trail, verdicts, i, probe);
+        if (mutant_is("trust-before") && verdicts[i] == VERDICT_REVERT && probe == PROBE_BEFORE)
+                return write_undone(s, i, err);
+        switch (verdicts[i]) {
+        case VERDICT_REVERT:
+                return revert_step(s, i, &verdicts[i], err);
+        case VERDICT_STUCK:
+                if (why.code == ERR_NONE)
+                        (void)error_set_full(&why, -ESTALE, ERR_FOREIGN, NULL, "it is neither as it was nor as pawl wrote it");
+                return stuck(s, i, VERDICT_STUCK, &why, &verdicts[i], err);
+        case VERDICT_LATER:
+                return leftover(s, i, VERDICT_LATER, why.code == ERR_NONE ? "it cannot be looked at now" : why.message);
+        case VERDICT_HOLD:
+                return leftover(s, i, VERDICT_HOLD, s->trail->plan->steps[i].manager ? "recovery died here three times" : "a newer pawl wrote it");
+        case VERDICT_BLOCKED:
+                return leftover(s, i, VERDICT_BLOCKED, "something that stands on it could not be put back");
+        case VERDICT_NOTHING:
+        case VERDICT_FINISH:
+                return 0;
+        }
+        return 0;
+}
+
+int settle_reverse(Settle *s, uint32_t group, Error *err) {
+        const Plan *p = s->trail->plan;
+        size_t before = value_count(s->leftovers);
+        _cleanup_free_ Verdict *verdicts = calloc(MAX(p->n_steps, (size_t)1), sizeof(Verdict));
+        int r = verdicts ? 0 : error_no_memory(err);
+        for (uint32_t n = 0; r == 0 && n < p->n_steps; n++) {
+                uint32_t i = mutant_is("reverse-in-order") ? n : (uint32_t)p->n_steps - 1 - n;
+                if (group == 0 || p->steps[i].group == group)
+                        r = reverse_step(s, verdicts, i, err);
+        }
+        if (r < 0)
+                return r;
+        return value_count(s->leftovers) > before ? SETTLE_STAYS : 0;
+}
+
+/* ---- Forward -------------------------------------------------------------------------------------------------------------- */
+
+static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
+        _cleanup_(value_freep) Value *body = value_new_map();
+        int r = body ? value_set_text(body, "warning", warning, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        s->n_settled++;
+        return ledger_write(s->engine, s->trail, true, RECORD_FINISHED, i, TAKE_PTR(body), err);
+}
+
+/* One attempt, and for what may fail a few more with a growing pause. */
+static int try_finish(Settle *s, uint32_t i, Error *why) {
+        const Step *step = &s->trail->plan->steps[i];
+        int64_t attempts = step->kind == STEP_FINISH_MUST ? 1 : value_get_int(step->args, "attempts", 1);
+        int r = -EIO;
+        for (int64_t n = 0; n < attempts && r < 0; n++) {
+                if (n > 0)
+                        clock_sleep_usec(MIN((uint64_t)1 << n, (uint64_t)8) * USEC_PER_SEC / 4);
+                StepResult result = {0};
+                Host host = engine_host(s->engine, s->trail->tx, i, false);
+                r = step->manager->apply(&host, step->args, NULL, &result, why);
+                step_result_done(&result);
+        }
+        return r;
+}
+
+static int finish_step(Settle *s, uint32_t i, Error *err) {
+        const Step *step = &s->trail->plan->steps[i];
+        TrailStep *ts = &s->trail->steps[i];
+        Error why = ERROR_INIT;
+        int r = 0;
+        if (!step->manager || (ts->attempts >= RECOVER_ATTEMPTS_MAX && step->kind == STEP_FINISH_MUST))
+                return leftover(s, i, VERDICT_HOLD, step->manager ? "recovery died here three times" : "a newer pawl wrote it");
+        if (s->is_recovery)
+                r = ledger_write(s->engine, s->trail, true, RECORD_RECOVER, i, NULL, err);
+        if (r < 0)
+                return r;
+        bool is_given_up = ts->attempts > RECOVER_ATTEMPTS_MAX;
+        if (!is_given_up && try_finish(s, i, &why) == 0)
+                return finished(s, i, NULL, err);
+        if (is_given_up)
+                (void)error_set_full(&why, -EIO, ERR_FAILED, NULL, "pawl died here three times");
+        _cleanup_free_ char *what = NULL;
+        (void)step_describe(step, &what, NULL);
+        (void)error_context(&why, -EIO, "%s", what ? what : "a finish step");
+        if (step->kind != STEP_FINISH_MUST)
+                return finished(s, i, why.message, err);
+        r = ledger_write(s->engine, s->trail, true, RECORD_STUCK, i, ledger_reason(&why), err);
+        return r < 0 ? r : leftover(s, i, VERDICT_STUCK, why.message);
+}
+
+int settle_finish(Settle *s, bool tell_only, Error *err) {
+        const Plan *p = s->trail->plan;
+        size_t before = value_count(s->leftovers);
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < p->n_steps; i++) {
+                bool is_wanted = !tell_only || p->steps[i].kind == STEP_TELL;
+                if (is_wanted && decide_finish_step(&s->trail->steps[i], p->steps[i].kind) == VERDICT_FINISH)
+                        r = finish_step(s, i, err);
+        }
+        if (r < 0)
+                return r;
+        return value_count(s->leftovers) > before ? SETTLE_STAYS : 0;
+}
+
+int settle_tidy(Settle *s, Error *err) {
+        const Plan *p = s->trail->plan;
+        int stays = 0;
+        for (uint32_t i = 0; i < p->n_steps; i++) {
+                const TrailStep *ts = &s->trail->steps[i];
+                if (p->steps[i].kind != STEP_EFFECT || !ts->has_intent || !p->steps[i].manager)
+                        continue;
+                Error why = ERROR_INIT;
+                Host host = engine_host(s->engine, s->trail->tx, i, false);
+                if (p->steps[i].manager->tidy(&host, p->steps[i].args, ts->before, &why) == 0)
+                        continue;
+                if (leftover(s, i, VERDICT_LATER, why.message) < 0)
+                        return error_no_memory(err);
+                stays = SETTLE_STAYS;
+        }
+        return stays;
+}
+
+/* ---- END ------------------------------------------------------------------------------------------------------------------- */
+
+static int history_row(const Settle *s, const char *result, const SettleTimes *times, Value **ret, Error *err) {
+        const Trail *t = s->trail;
+        _cleanup_(value_freep) Value *v = value_new_map();
+        int r;
+        if (!v)
+                return error_no_memory(err);
+        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 || (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
+            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 || (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
+            (r = value_set_text(v, "to", t->plan->to, err)) < 0 || (r = value_set_text(v, "result", result, err)) < 0 ||
+            (r = value_set_text(v, "actor", value_get_text(t->begin, "actor"), err)) < 0 ||
+            (r = value_set_text(v, "request", value_get_text(t->begin, "request"), err)) < 0 || (r = value_set_text(v, "reason", t->reason, err)) < 0 ||
+            (r = value_set_int(v, "started", t->begin_usec, err)) < 0 || (r = value_set_int(v, "ended", clock_wall_usec(), err)) < 0)
+                return r;
+        if (t->reason && (r = value_set_text(v, "code", error_slug(t->reason_code), err)) < 0)
+                return r;
+        if (times && ((r = value_set_int(v, "duration_usec", (int64_t)times->duration_usec, err)) < 0 ||
+                      (r = value_set_int(v, "exposure_usec", (int64_t)times->exposure_usec, err)) < 0 ||
+                      (r = value_set_int(v, "downtime_usec", (int64_t)times->downtime_usec, err)) < 0))
+                return r;
+        if (value_count(t->warnings) > 0 && (r = value_set(v, "warnings", value_copy(t->warnings), err)) < 0)
+                return r;
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
+/* The BEGIN of the oldest open transaction - 1: what lies behind it is verified at every opening. */
+static uint64_t anchor_limit(Engine *e) {
+        _cleanup_row_list_ RowList list = {0};
+        uint64_t oldest = UINT64_MAX;
+        if (journal_rows(e->journal, "open/", 0, &list, NULL) < 0)
+                return 0;
+        if (list.n > 0)
+                oldest = strtoull(list.rows[0].key + strlen("open/"), NULL, 16) - 1;
+        return mutant_is("anchor-past-open") ? UINT64_MAX : oldest;
+}
+
+int settle_end(Settle *s, const char *result, const SettleTimes *times, Value *extra, Error *err) {
+        _cleanup_(value_freep) Value *rows = extra ? extra : value_new_map(), *body = value_new_map(), *history = NULL;
+        char key[ROW_KEY_MAX];
+        if (!rows || !body)
+                return error_no_memory(err);
+        row_key_history(s->trail->plan->service, s->trail->tx, key);
+        int r = history_row(s, result, times, &history, err);
+        if (r == 0)
+                r = value_set(rows, key, TAKE_PTR(history), err);
+        if (r == 0)
+                r = value_set_text(body, "result", result, err);
+        if (r == 0)
+                r = value_set(body, "rows", TAKE_PTR(rows), err);
+        if (r == 0)
+                r = ledger_write(s->engine, s->trail, true, RECORD_END, RECORD_STEP_NONE, TAKE_PTR(body), err);
+        if (r < 0)
+                return r;
+        Error ignored = ERROR_INIT; /* a lagging anchor costs a longer verification, nothing else */
+        if (journal_anchor(s->engine->journal, anchor_limit(s->engine), &ignored) < 0)
+                engine_say(s->engine, LOG_WARNING, "%s", ignored.message);
+        return 0;
+}
