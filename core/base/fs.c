@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The half of fs.h that looks: where a path is, what it holds. fs_write.c changes things, fs_tree.c walks, fs_lock.c locks.
+ * The part of fs.h that looks: where a path is, what it holds. fs_write.c changes names, fs_publish.c makes things
+ * visible, fs_tree.c walks, fs_lock.c locks.
  *
- * Every path is resolved by openat2(RESOLVE_IN_ROOT), so that the kernel, not we, keeps links inside the root while others
- * rename underneath us. Of a path only the parent is resolved in this way; the last component is then handled relative to
- * that descriptor and is never followed, unless the header says so.
+ * Every path is resolved by openat2(RESOLVE_IN_ROOT), so that the kernel, not we, keeps links inside the root while
+ * others rename underneath us. Of a path only the parent is resolved in this way; the last component is then handled
+ * relative to that descriptor and is never followed, unless the header says so.
  */
 #include <assert.h>
 #include <errno.h>

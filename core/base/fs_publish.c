@@ -58,7 +58,7 @@ static bool is_same_inode(const struct stat *a, const struct stat *b) {
         return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* -EEXIST, unless both names are one file: then an earlier try died between its link and its unlink, and is completed. */
+/* -EEXIST, unless both names are one file: then an earlier try died between link and unlink, and is completed. */
 static int finish_linked(const FsPlace *from, const FsPlace *to, const struct stat *a) {
         struct stat b;
         if (fstatat(to->dir_fd, to->name, &b, AT_SYMLINK_NOFOLLOW) < 0)
@@ -162,8 +162,8 @@ static int link_aside(int dir, const char *name, const char *aside) {
  *   rename .old → staged, fsync          old    old      new
  *   rename .new → path                   new    old
  *
- * So path is new only when the displaced one is under `staged` already, as after a true exchange. What a crash can leave
- * behind are the two names ".new" and ".old", removed by the next try.
+ * So path is new only when the displaced one is under `staged` already, as after a true exchange. What a crash can
+ * leave behind are the two names ".new" and ".old", removed by the next try.
  */
 static int exchange_by_links(const FsPlace *staged, const FsPlace *path, Error *err) {
         char new_name[FS_NAME_MAX + 8], old_name[FS_NAME_MAX + 8];
@@ -242,7 +242,7 @@ int fs_rename_durably(int root, const char *path, const char *to, Error *err) {
         return r < 0 ? r : fs_sync_dir_fd(a.dir_fd, err);
 }
 
-/* Under one fixed staged name: what a crash leaves is overwritten by the next try. Whoever calls holds the lock of the file. */
+/* Under one fixed staged name: what a crash leaves is overwritten by the next try. The caller holds the file's lock. */
 static int replace(int root, const char *path, const Content *c, Error *err) {
         _cleanup_(fs_place_done) FsPlace to = FS_PLACE_INIT;
         FsPlace staged;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The half of fs.h that changes single names: data and mode → fsync(file) → name → fsync(directory), always in this order.
+ * The part of fs.h that changes single names: data and mode → fsync(file) → name → fsync(directory), in this order.
  *
- * A file that failed to fsync is removed, never synced again: after a failure the kernel has marked the lost pages clean,
- * and a second fsync would report success for data that never reached the disk.
+ * A file that failed to fsync is abandoned, never synced again: after a failure the kernel has marked the lost pages
+ * clean, and a second fsync would report success for data that never reached the disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -233,7 +233,7 @@ int fs_mkdir_all_durably(int root, const char *path, mode_t mode, FsOwner owner,
         size_t n = strlen(path);
         while (n > 0 && path[n - 1] == '/')
                 n--;
-        /* Each level is durable before the next is made. So of what is there, only the name of the deepest can be in doubt. */
+        /* Each level is durable before the next is made: of what is there, only the deepest name can be in doubt. */
         size_t end = cut_to_existing(root, part);
         int r = end > 0 ? fs_mkdir_durably(root, part, 0755, FS_OWNER_KEEP, NULL, err) : 0;
         while (r == 0 && end < n) {
