@@ -145,13 +145,28 @@ int settle_reverse(Settle *s, uint32_t group, Error *err) {
 
 /* ---- Forward -------------------------------------------------------------------------------------------------------------- */
 
-static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
+static int finished_body(const char *warning, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *body = value_new_map();
         int r = body ? value_set_text(body, "warning", warning, err) : error_no_memory(err);
-        if (r < 0)
-                return r;
+        if (r == 0)
+                *ret = TAKE_PTR(body);
+        return r;
+}
+
+/* A finish step may be done twice, so in a living process its record can wait for END's commit. */
+static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
+        Value *body = NULL;
+        TrailStep *ts = &s->trail->steps[i];
         s->n_settled++;
-        return ledger_write(s->engine, s->trail, true, RECORD_FINISHED, i, TAKE_PTR(body), err);
+        if (!s->is_recovery) {
+                ts->is_finish_pending = true;
+                if (!warning)
+                        return 0;
+                ts->warning = strdup(warning);
+                return ts->warning ? value_append_text(s->trail->warnings, warning, err) : error_no_memory(err);
+        }
+        int r = finished_body(warning, &body, err);
+        return r < 0 ? r : ledger_write(s->engine, s->trail, true, RECORD_FINISHED, i, body, err);
 }
 
 /* One attempt, and for what may fail a few more with a growing pause. */
@@ -265,8 +280,22 @@ static uint64_t anchor_limit(Engine *e) {
         return mutant_is("anchor-past-open") ? UINT64_MAX : oldest;
 }
 
+static int add_finished(Ledger *l, Error *err) {
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < l->trail->plan->n_steps; i++) {
+                Value *body = NULL;
+                if (!l->trail->steps[i].is_finish_pending)
+                        continue;
+                r = finished_body(l->trail->steps[i].warning, &body, err);
+                if (r == 0)
+                        r = ledger_add(l, RECORD_FINISHED, i, body, err);
+        }
+        return r;
+}
+
 int settle_end(Settle *s, const char *result, const SettleTimes *times, Value *extra, Error *err) {
         _cleanup_(value_freep) Value *rows = extra ? extra : value_new_map(), *body = value_new_map(), *history = NULL;
+        _cleanup_ledger_ Ledger ledger = {0};
         char key[ROW_KEY_MAX];
         if (!rows || !body)
                 return error_no_memory(err);
@@ -279,7 +308,13 @@ int settle_end(Settle *s, const char *result, const SettleTimes *times, Value *e
         if (r == 0)
                 r = value_set(body, "rows", TAKE_PTR(rows), err);
         if (r == 0)
-                r = ledger_write(s->engine, s->trail, true, RECORD_END, RECORD_STEP_NONE, TAKE_PTR(body), err);
+                r = ledger_open(&ledger, s->engine, s->trail, true, err);
+        if (r == 0)
+                r = add_finished(&ledger, err);
+        if (r == 0)
+                r = ledger_add(&ledger, RECORD_END, RECORD_STEP_NONE, TAKE_PTR(body), err);
+        if (r == 0)
+                r = ledger_commit(&ledger, err);
         if (r < 0)
                 return r;
         Error ignored = ERROR_INIT; /* a lagging anchor costs a longer verification, nothing else */

@@ -122,9 +122,11 @@ static int note_abort(Trail *t, const Value *body, Error *err) {
 
 static int note_finished(Trail *t, TrailStep *s, const Value *body, Error *err) {
         const char *warning = value_get_text(body, "warning");
+        bool is_known = s->is_finish_pending;
         s->is_finished = true;
+        s->is_finish_pending = false;
         progress_made(t);
-        if (!warning)
+        if (!warning || is_known)
                 return 0;
         int r = value_append_text(t->warnings, warning, err);
         return r < 0 ? r : keep_text(&s->warning, warning, err);
@@ -284,7 +286,7 @@ static bool reverse_is_settled(const Trail *t) {
 static bool finish_is_settled(const Trail *t) {
         for (size_t i = 0; i < t->plan->n_steps; i++) {
                 const TrailStep *s = &t->steps[i];
-                if (t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && s->resolution != RESOLUTION_KEEP)
+                if (t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && !s->is_finish_pending && s->resolution != RESOLUTION_KEEP)
                         return false;
         }
         return true;

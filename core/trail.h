@@ -22,6 +22,7 @@ typedef struct TrailStep {
         char *stuck_why;
         Resolution resolution;
         bool is_finished;
+        bool is_finish_pending; /* done; FINISHED goes into END's commit */
         char *warning;       /* of a finish step that was given up */
         unsigned attempts;   /* RECOVER records since something last moved on */
 } TrailStep;
