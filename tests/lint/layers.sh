@@ -215,6 +215,7 @@ text ~ /^[ \t]*#[ \t]*include/ {
         if (code ~ /(^|[^A-Za-z0-9_])goto[ \t]+[A-Za-z_*]/)
                 say("goto", "ownership by scope (_cleanup_) leaves nothing to jump to")
         check_calls(code, "system|popen", "shell", "starts a shell; children get an argv")
+        check_calls(code, "atoi|atol|atoll|atof", "number", "cannot say that what it read is no number")
 }
 
 layer == "" { next }

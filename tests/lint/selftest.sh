@@ -126,6 +126,7 @@ finds goto tests/unit/x.c '        goto out;'
 finds shell managers/http.c 'int s(void) { return system("true"); }'
 finds shell core/txn.c 'FILE *s(void) { return popen ("true", "r"); }'
 finds shell tests/unit/x.c 'int s(void) { return system("true"); }'
+finds number core/txn.c 'int n(const char *s) { return atoi(s); }'
 
 # apply and revert.
 finds apply core/plan.c 'int p(const Manager *m) { return m->apply(m); }'
