@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines are counted from the end in blocks, so that the last twenty lines of a large file cost one read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/base/text.h"
+#include "managers/log_file.h"
+
+enum {
+        LOG_BLOCK = 64 << 10,
+        LOG_FOLLOW_USEC = 200000,
+};
+
+char *log_file_path(const char *service) {
+        return text_format("var/log/pawl/%s.log", service);
+}
+
+static int rotate(const Host *host, const char *path, Error *err) {
+        _cleanup_free_ char *old = text_format("%s.1", path);
+        if (!old)
+                return error_no_memory(err);
+        int r = fs_unlink_durably(host->root, old, err);
+        if (r < 0)
+                return r;
+        return fs_rename_durably(host->root, path, old, err);
+}
+
+int log_file_open(const Host *host, const char *path, Error *err) {
+        _cleanup_free_ char *parent = path_parent(path);
+        struct stat st;
+        if (!parent)
+                return error_no_memory(err);
+        int r = fs_mkdir_all_durably(host->root, parent, 0755, FS_OWNER_KEEP, NULL, err);
+        if (r < 0)
+                return r;
+        r = fs_stat(host->root, path, &st, err);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0 && S_ISREG(st.st_mode) && st.st_size > LOG_ROTATE_SIZE) {
+                r = rotate(host, path, err);
+                if (r < 0)
+                        return r;
+        }
+        return fs_append_open(host->root, path, 0640, err);
+}
+
+/* A file being read line by line; `held` is the line that has no end yet. */
+typedef struct LogReader {
+        int fd;
+        struct stat st;
+        char *held;
+        size_t n_held;
+} LogReader;
+
+static void reader_done(LogReader *l) {
+        fd_close(&l->fd);
+        free(l->held);
+        l->held = NULL;
+}
+
+/* -ENOENT quietly. */
+static int reader_open(const Host *host, const char *path, LogReader *ret, Error *err) {
+        struct stat st;
+        int r = fs_stat(host->root, path, &st, err);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = fs_open(host->root, path, O_RDONLY | O_NOFOLLOW, err);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(err, -errno, NULL, "could not read \"%s\"", path);
+        char *held = malloc(LOG_LINE_MAX);
+        if (!held)
+                return error_no_memory(err);
+        *ret = (LogReader){.fd = TAKE_FD(fd), .st = st, .held = held};
+        return 0;
+}
+
+/* How many ends of lines lie in front of `end` within the block, until `wanted` are found; *ret_at is behind the last one looked at. */
+static size_t count_back(const char *block, size_t n, size_t wanted, size_t *ret_at) {
+        size_t found = 0;
+        for (size_t i = n; i > 0; i--)
+                if (block[i - 1] == '\n' && ++found == wanted) {
+                        *ret_at = i;
+                        return found;
+                }
+        *ret_at = 0;
+        return found;
+}
+
+/* Puts the position to where the last n lines begin (0: to the beginning). Returns how many lines that are, or a negative errno. */
+static ssize_t reader_seek(LogReader *l, size_t n) {
+        off_t at = l->st.st_size, begin = 0;
+        size_t found = 0;
+        _cleanup_free_ char *block = malloc(LOG_BLOCK);
+        char last = '\n';
+        if (!block)
+                return -ENOMEM;
+        if (at > 0 && pread(l->fd, &last, 1, at - 1) < 0)
+                return -errno;
+        /* The end of the last line is not the end of the line before. */
+        size_t wanted = n == 0 ? SIZE_MAX : n + (last == '\n' && at > 0 ? 1 : 0);
+        while (at > 0 && found < wanted) {
+                size_t size = (size_t)MIN(at, (off_t)LOG_BLOCK), here;
+                at -= (off_t)size;
+                if (pread(l->fd, block, size, at) != (ssize_t)size)
+                        return -EIO;
+                found += count_back(block, size, wanted - found, &here);
+                if (found == wanted)
+                        begin = at + (off_t)here;
+        }
+        if (lseek(l->fd, begin, SEEK_SET) < 0)
+                return -errno;
+        return found == wanted ? (ssize_t)n : (ssize_t)(found + (last == '\n' ? 0 : 1));
+}
+
+static void reader_flush(LogReader *l, const LogSink *sink) {
+        if (l->n_held > 0)
+                sink->line(sink->userdata, l->held, l->n_held);
+        l->n_held = 0;
+}
+
+static void reader_add(LogReader *l, const LogSink *sink, char c) {
+        if (c == '\n') {
+                sink->line(sink->userdata, l->held, l->n_held);
+                l->n_held = 0;
+                return;
+        }
+        if (l->n_held == LOG_LINE_MAX)
+                reader_flush(l, sink);
+        l->held[l->n_held++] = c;
+}
+
+/* Hands on every line from the position to the end of the file as it is now. */
+static int reader_drain(LogReader *l, const LogSink *sink, Error *err) {
+        char block[8192];
+        for (;;) {
+                ssize_t n = read(l->fd, block, sizeof(block));
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_set_errno(err, -errno, NULL, "could not read the log");
+                if (n == 0)
+                        return 0;
+                for (ssize_t i = 0; i < n; i++)
+                        reader_add(l, sink, block[i]);
+        }
+}
+
+static int rotated_lines(const Host *host, const char *path, size_t n, const LogSink *sink, Error *err) {
+        _cleanup_free_ char *old = text_format("%s.1", path);
+        _cleanup_(reader_done) LogReader l = {.fd = -1};
+        if (!old)
+                return error_no_memory(err);
+        int r = reader_open(host, old, &l, err);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        ssize_t found = reader_seek(&l, n);
+        if (found < 0)
+                return error_set_errno(err, (int)found, NULL, "could not read the log");
+        r = reader_drain(&l, sink, err);
+        reader_flush(&l, sink);
+        return r;
+}
+
+static int follow_lines(const Host *host, const char *path, LogReader *l, const LogSink *sink, Error *err) {
+        for (;;) {
+                struct stat st;
+                int r = l->fd >= 0 ? reader_drain(l, sink, err) : 0;
+                if (r < 0)
+                        return r;
+                bool is_other = fs_stat(host->root, path, &st, NULL) == 0 && (l->fd < 0 || st.st_ino != l->st.st_ino);
+                if (is_other) {
+                        /* Rotated: what was still added to the old one between the two looks comes first. */
+                        r = l->fd >= 0 ? reader_drain(l, sink, err) : 0;
+                        reader_flush(l, sink);
+                        reader_done(l);
+                        *l = (LogReader){.fd = -1};
+                        if (r == 0)
+                                r = reader_open(host, path, l, err);
+                        if (r < 0 && r != -ENOENT)
+                                return r;
+                        continue;
+                }
+                if (host_check_cancel(host, NULL) < 0)
+                        return 0;
+                clock_sleep_usec(LOG_FOLLOW_USEC);
+        }
+}
+
+int log_file_lines(const Host *host, const char *service, size_t n, bool follow, const LogSink *sink, Error *err) {
+        _cleanup_free_ char *path = log_file_path(service);
+        _cleanup_(reader_done) LogReader l = {.fd = -1};
+        ssize_t found = 0;
+        if (!path)
+                return error_no_memory(err);
+        int r = reader_open(host, path, &l, err);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0)
+                found = reader_seek(&l, n);
+        if (found < 0)
+                return error_set_errno(err, (int)found, NULL, "could not read the log");
+        if (n == 0 || (size_t)found < n) {
+                r = rotated_lines(host, path, n == 0 ? 0 : n - (size_t)found, sink, err);
+                if (r < 0)
+                        return r;
+        }
+        if (follow)
+                return follow_lines(host, path, &l, sink, err);
+        r = l.fd >= 0 ? reader_drain(&l, sink, err) : 0;
+        reader_flush(&l, sink);
+        return r;
+}
+
+static void detail_line(void *userdata, const char *text, size_t n_text) {
+        error_detail(userdata, "%.*s", (int)MIN(n_text, (size_t)400), text);
+}
+
+void log_file_to_detail(const Host *host, const char *service, size_t n, Error *err) {
+        const LogSink sink = {.line = detail_line, .userdata = err};
+        if (err)
+                (void)log_file_lines(host, service, n, false, &sink, NULL);
+}
