@@ -69,6 +69,23 @@ static size_t encode_null(uint64_t n, unsigned char *ret, size_t size) {
         return cbor_encode_null(ret, size);
 }
 
+/* libcbor takes lengths as size_t, which is not uint64_t everywhere. */
+static size_t encode_bytes(uint64_t n, unsigned char *ret, size_t size) {
+        return cbor_encode_bytestring_start((size_t)n, ret, size);
+}
+
+static size_t encode_text(uint64_t n, unsigned char *ret, size_t size) {
+        return cbor_encode_string_start((size_t)n, ret, size);
+}
+
+static size_t encode_array(uint64_t n, unsigned char *ret, size_t size) {
+        return cbor_encode_array_start((size_t)n, ret, size);
+}
+
+static size_t encode_map(uint64_t n, unsigned char *ret, size_t size) {
+        return cbor_encode_map_start((size_t)n, ret, size);
+}
+
 static int refuse_value(Error *err, const char *why) {
         return error_set(err, -EINVAL, ERR_FAILED, NULL, "cannot encode: %s", why);
 }
@@ -76,14 +93,14 @@ static int refuse_value(Error *err, const char *why) {
 static int put_text(Buffer *b, const char *text, size_t size, Error *err) {
         if (!utf8_is_valid(text, size))
                 return refuse_value(err, "a text is not UTF-8");
-        return put_data(b, cbor_encode_string_start, text, size, err);
+        return put_data(b, encode_text, text, size, err);
 }
 
 static int put_secret(Buffer *b, const Value *v, Error *err) {
         if (!v->is_sealed)
                 return refuse_value(err, "a secret is not sealed");
         int r = put_head(b, cbor_encode_tag, CBOR_TAG_SEALED, err);
-        return r < 0 ? r : put_data(b, cbor_encode_bytestring_start, v->bytes.data, v->bytes.size, err);
+        return r < 0 ? r : put_data(b, encode_bytes, v->bytes.data, v->bytes.size, err);
 }
 
 /* The order of the encoded keys: numbers before texts, then by value; texts by length (it comes first), then by content. */
@@ -128,18 +145,18 @@ static int encode_value(Buffer *b, const Value *v, unsigned depth, Error *err) {
         case VALUE_TEXT:
                 return put_text(b, v->bytes.data, v->bytes.size, err);
         case VALUE_BYTES:
-                return put_data(b, cbor_encode_bytestring_start, v->bytes.data, v->bytes.size, err);
+                return put_data(b, encode_bytes, v->bytes.data, v->bytes.size, err);
         case VALUE_SECRET:
                 return put_secret(b, v, err);
         case VALUE_ARRAY:
-                r = put_head(b, cbor_encode_array_start, v->array.n, err);
+                r = put_head(b, encode_array, v->array.n, err);
                 for (size_t i = 0; r >= 0 && i < v->array.n; i++)
                         r = encode_value(b, v->array.items[i], depth + 1, err);
                 return r;
         case VALUE_MAP:
                 r = sort_entries(v, &sorted, err);
                 if (r >= 0)
-                        r = put_head(b, cbor_encode_map_start, v->map.n, err);
+                        r = put_head(b, encode_map, v->map.n, err);
                 for (size_t i = 0; r >= 0 && i < v->map.n; i++) {
                         const MapEntry *e = sorted[i];
                         r = e->name ? put_text(b, e->name, strlen(e->name), err) : put_head(b, cbor_encode_uint, e->num, err);

@@ -56,7 +56,7 @@ static ErrorCode code_of_errno(int r) {
         }
 }
 
-int error_set_errno(Error *err, int r, const char *hint, const char *format, ...) {
+int error_set_errno_full(Error *err, int r, const char *hint, const char *format, ...) {
         assert(r < 0);
         if (!err)
                 return r;
@@ -68,7 +68,7 @@ int error_set_errno(Error *err, int r, const char *hint, const char *format, ...
         return error_set_full(err, r, code_of_errno(r), hint, "%s: %s", text, strerror(-r));
 }
 
-int error_context(Error *err, int r, const char *format, ...) {
+int error_context_full(Error *err, int r, const char *format, ...) {
         if (!err)
                 return r;
         char old[ERROR_MESSAGE_MAX], text[ERROR_MESSAGE_MAX];
@@ -106,7 +106,7 @@ void error_detail(Error *err, const char *format, ...) {
         va_end(ap);
 }
 
-int error_no_memory(Error *err) {
+int error_no_memory_full(Error *err) {
         return error_set_full(err, -ENOMEM, ERR_NO_MEMORY, NULL, "out of memory");
 }
 

@@ -41,18 +41,18 @@ int error_set_full(Error *err, int r, ErrorCode code, const char *hint, const ch
 
 /* As above with ": <strerror(-r)>" appended, and the code derived from r where it is more telling than ERR_IO:
  * ENOMEM → NO_MEMORY, ENOSPC and EDQUOT → NO_SPACE, EACCES and EPERM → PERMISSION, EROFS → IO. */
-int error_set_errno(Error *err, int r, const char *hint, const char *format, ...) _printf_(4, 5);
+int error_set_errno_full(Error *err, int r, const char *hint, const char *format, ...) _printf_(4, 5);
 
 /* Puts "<text>: " in front of the message on the way up. Returns r. */
-int error_context(Error *err, int r, const char *format, ...) _printf_(3, 4);
+int error_context_full(Error *err, int r, const char *format, ...) _printf_(3, 4);
 
 /* Replaces the hint (a caller who knows better what to do) or appends a line of detail. */
 void error_hint(Error *err, const char *format, ...) _printf_(2, 3);
 void error_detail(Error *err, const char *format, ...) _printf_(2, 3);
 
-int error_no_memory(Error *err); /* returns -ENOMEM */
+int error_no_memory_full(Error *err); /* returns -ENOMEM */
 
-/* Tells the compiler what error_set_full cannot: that the result is negative. */
+/* Tells the compiler what the functions above cannot: that the result is negative. The names to use are these. */
 static inline int error_is_negative(int r) {
         if (r >= 0)
                 __builtin_unreachable();
@@ -60,6 +60,9 @@ static inline int error_is_negative(int r) {
 }
 
 #define error_set(err, r, code, hint, ...) error_is_negative(error_set_full((err), (r), (code), (hint), __VA_ARGS__))
+#define error_set_errno(err, r, hint, ...) error_is_negative(error_set_errno_full((err), (r), (hint), __VA_ARGS__))
+#define error_context(err, r, ...) error_is_negative(error_context_full((err), (r), __VA_ARGS__))
+#define error_no_memory(err) error_is_negative(error_no_memory_full(err))
 
 const char *error_slug(ErrorCode code);
 int error_exit_status(ErrorCode code);

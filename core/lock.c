@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting is polling: the lock has no queue, and a wait of seconds does not need one. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/fault.h"
+#include "core/base/text.h"
+#include "core/lock.h"
+
+#define LOCK_POLL_USEC (20 * USEC_PER_MSEC)
+
+static char *lock_path(const char *name) {
+        return text_format(LOCK_DIR "/%s", name);
+}
+
+/* The holder's own words, for display alone: "pid 4711 (upgrade)". */
+static void lock_sign(int fd) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "pid %d\n", (int)getpid());
+        (void)fs_truncate(fd, 0, NULL);
+        (void)fs_write_all(fd, text, (size_t)n, NULL);
+}
+
+int lock_try(Engine *e, const char *name, int *ret_fd, Error *err) {
+        _cleanup_free_ char *path = lock_path(name);
+        if (!path)
+                return error_no_memory(err);
+        if (mutant_is("no-lock")) {
+                *ret_fd = -1;
+                return 0;
+        }
+        int r = fs_lock(e->root, path, ret_fd, err);
+        if (r == 0)
+                lock_sign(*ret_fd);
+        return r;
+}
+
+static void lock_holder(Engine *e, const char *name, char *ret, size_t size) {
+        _cleanup_free_ char *path = lock_path(name), *text = NULL;
+        size_t n = 0;
+        snprintf(ret, size, "another pawl");
+        if (!path || fs_read(e->root, path, 256, &text, &n, NULL) < 0 || n == 0)
+                return;
+        text[strcspn(text, "\n")] = '\0';
+        snprintf(ret, size, "another pawl (%s)", text);
+}
+
+int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
+        uint64_t until = clock_boot_usec() + e->wait_usec;
+        for (;;) {
+                int r = lock_try(e, name, ret_fd, err);
+                if (r <= 0)
+                        return r;
+                if (e->cancel && *e->cancel)
+                        return error_set(err, -ECANCELED, ERR_INTERRUPTED, NULL, "interrupted while waiting for another pawl");
+                if (clock_boot_usec() >= until)
+                        break;
+                clock_sleep_usec(LOCK_POLL_USEC);
+        }
+        char holder[320];
+        lock_holder(e, name, holder, sizeof(holder));
+        const char *what = strncmp(name, "service-", 8) == 0 ? name + 8 : name;
+        return error_set(err, -EBUSY, ERR_LOCKED, "Wait until it is done, or let this command wait: --wait 60s.", "%s: %s is at work on it", what, holder);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks between processes: one per service, one per shared thing. Taken in that order, services first; released by closing. The kernel releases them when a
+ * process dies; no age breaks a living one. What stands inside a lock file is for display.
+ */
+#pragma once
+
+#include "core/engine_state.h"
+
+/* "service-web", "shared-ports". 0: *ret_fd holds it; -EBUSY, ERR_LOCKED after the engine's wait, naming the holder. */
+int lock_take(Engine *e, const char *name, int *ret_fd, Error *err);
+/* 0 held by us now, 1: somebody lives and holds it. Does not wait. */
+int lock_try(Engine *e, const char *name, int *ret_fd, Error *err);
