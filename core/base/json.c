@@ -211,8 +211,12 @@ static int convert(json_t *j, unsigned depth, Value **ret, Error *err) {
 int json_decode(const char *text, size_t size, Value **ret, Error *err) {
         json_error_t reason = {0};
         _cleanup_(json_done) json_t *j = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
-        if (!j)
-                return error_set(err, -EBADMSG, ERR_FAILED, NULL, "malformed JSON at line %d, column %d: %s", reason.line,
-                                 reason.column, reason.text);
+        if (!j) {
+                /* jansson quotes what is near, which may be a secret. */
+                const char *near = strstr(reason.text, " near '");
+                int n = near ? (int)(near - reason.text) : (int)strlen(reason.text);
+                return error_set(err, -EBADMSG, ERR_FAILED, NULL, "malformed JSON at line %d, column %d: %.*s", reason.line,
+                                 reason.column, n, reason.text);
+        }
         return convert(j, 0, ret, err);
 }
