@@ -51,9 +51,9 @@ Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool
         return by_probe[probe];
 }
 
-Verdict decide_finish_step(const TrailStep *s, StepKind kind) {
-        bool is_finish = kind == STEP_FINISH_MUST || kind == STEP_FINISH_TRY || kind == STEP_TELL;
-        if (!is_finish || s->is_finished || s->resolution == RESOLUTION_KEEP)
+Verdict decide_finish_step(const TrailStep *s, StepKind kind, bool is_committed) {
+        bool is_finish = is_committed ? kind == STEP_FINISH_MUST || kind == STEP_FINISH_TRY : kind == STEP_TELL;
+        if (!is_finish || s->is_finished || s->is_finish_pending || s->resolution == RESOLUTION_KEEP)
                 return VERDICT_NOTHING;
         return VERDICT_FINISH;
 }

@@ -33,7 +33,7 @@ const char *verdict_name(Verdict v);
 
 /* One step of a reversal, apart from what stands on it. A person's --restore puts back also what is foreign. */
 Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool is_known);
-Verdict decide_finish_step(const TrailStep *s, StepKind kind);
+Verdict decide_finish_step(const TrailStep *s, StepKind kind, bool is_committed);
 
 /*
  * Verdicts for all steps of a reversal, last first: a step is BLOCKED when something that stands on it stays (STUCK, LATER, HOLD or BLOCKED itself).

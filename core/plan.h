@@ -16,7 +16,7 @@ typedef enum StepKind {
         STEP_CHECK = 1,       /* before COMMIT; changes nothing, no record of its own */
         STEP_FINISH_MUST = 2, /* after COMMIT; the transaction stays open until it is done or resolved */
         STEP_FINISH_TRY = 3,  /* after COMMIT; a number of attempts, then a warning */
-        STEP_TELL = 4,        /* after COMMIT or after ABORT: for telling people; otherwise as FINISH_TRY */
+        STEP_TELL = 4,        /* after ABORT alone: tells people that it failed; otherwise as FINISH_TRY */
 } StepKind;
 #define STEP_KIND_COUNT 5
 

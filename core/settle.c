@@ -51,7 +51,7 @@ int settle_look(Engine *e, const Trail *t, Verdict *ret, Error *err) {
         }
         if (t->phase == TX_COMMITTED)
                 for (uint32_t i = 0; i < t->plan->n_steps; i++)
-                        ret[i] = decide_finish_step(&t->steps[i], t->plan->steps[i].kind);
+                        ret[i] = decide_finish_step(&t->steps[i], t->plan->steps[i].kind, true);
         else
                 decide_reverse(t, probes, ret);
         return 0;
@@ -210,13 +210,13 @@ static int finish_step(Settle *s, uint32_t i, Error *err) {
         return r < 0 ? r : leftover(s, i, VERDICT_STUCK, why.message);
 }
 
-int settle_finish(Settle *s, bool tell_only, Error *err) {
+int settle_finish(Settle *s, Error *err) {
         const Plan *p = s->trail->plan;
         size_t before = value_count(s->leftovers);
+        bool is_committed = s->trail->phase == TX_COMMITTED || mutant_is("finish-before-commit");
         int r = 0;
         for (uint32_t i = 0; r == 0 && i < p->n_steps; i++) {
-                bool is_wanted = !tell_only || p->steps[i].kind == STEP_TELL;
-                if (is_wanted && decide_finish_step(&s->trail->steps[i], p->steps[i].kind) == VERDICT_FINISH)
+                if (decide_finish_step(&s->trail->steps[i], p->steps[i].kind, is_committed) == VERDICT_FINISH)
                         r = finish_step(s, i, err);
         }
         if (r < 0)

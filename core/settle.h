@@ -23,8 +23,8 @@ typedef struct Settle {
 /* Puts back every step with an intent, last first; with `group` > 0 only that group's. Foreign, failing or unreachable steps stay, with all they stand on. */
 int settle_reverse(Settle *s, uint32_t group, Error *err);
 
-/* Does the finish steps (after COMMIT), or with `tell_only` those for telling people (after ABORT). */
-int settle_finish(Settle *s, bool tell_only, Error *err);
+/* Does the finish steps: after COMMIT what is left to do, after ABORT what tells people. */
+int settle_finish(Settle *s, Error *err);
 
 /* Removes what was kept for undoing. A failure stays as a leftover. */
 int settle_tidy(Settle *s, Error *err);

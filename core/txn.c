@@ -318,7 +318,7 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
                 q = settle_tidy(&s, err);
         finish_times(x);
         if (q == 0)
-                q = settle_finish(&s, true, err);
+                q = settle_finish(&s, err);
         if (q == 0)
                 q = held_rows(x, &why, &rows, err);
         if (q == 0)
@@ -384,7 +384,7 @@ static int commit(Txn *x, Error *err) {
 
 static int finish(Txn *x, Error *err) {
         Settle s = txn_settle(x);
-        int r = settle_finish(&s, false, err);
+        int r = settle_finish(&s, err);
         int q = r < 0 ? r : settle_tidy(&s, err);
         if (r < 0 || q < 0)
                 return r < 0 ? r : q;
@@ -428,7 +428,7 @@ static int txn_go(Txn *x, Error *err) {
                 return r;
         if (r == 0 && mutant_is("finish-before-commit")) {
                 Settle s = txn_settle(x);
-                (void)settle_finish(&s, false, why);
+                (void)settle_finish(&s, why);
         }
         if (r == 0)
                 r = read_back(x, why);

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scan → fence → look → decide → settle. Dying anywhere in here is harmless: everything it knows it read, and everything it does is written first.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/text.h"
+#include "core/lock.h"
+#include "core/recover.h"
+#include "core/rows.h"
+#include "core/txn.h"
+
+static int report_new(const Trail *t, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *v = value_new_map();
+        int r;
+        if (!v)
+                return error_no_memory(err);
+        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 || (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
+            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 || (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
+            (r = value_set_text(v, "to", t->plan->to, err)) < 0)
+                return r;
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
+static int report_result(Value *report, const char *result, Direction direction, size_t steps, Value *leftovers, Error *err) {
+        _cleanup_(value_freep) Value *taken = leftovers;
+        int r;
+        if ((r = value_set_text(report, "result", result, err)) < 0 || (r = value_set_text(report, "direction", direction_name(direction), err)) < 0 ||
+            (r = value_set_int(report, "steps", (int64_t)steps, err)) < 0)
+                return r;
+        return taken && value_count(taken) > 0 ? value_set(report, "leftovers", TAKE_PTR(taken), err) : 0;
+}
+
+/* ---- A person's decision -------------------------------------------------------------------------------------------------- */
+
+static bool step_is_open(const Trail *t, uint32_t i) {
+        const TrailStep *s = &t->steps[i];
+        if (t->phase == TX_COMMITTED)
+                return t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && s->resolution != RESOLUTION_KEEP;
+        return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
+}
+
+static int resolve_step(Engine *e, Trail *t, uint32_t i, Resolution decision, Error *err) {
+        _cleanup_(value_freep) Value *body = value_new_map();
+        int r = body ? value_set_int(body, "decision", decision, err) : error_no_memory(err);
+        if (r == 0)
+                r = value_set_text(body, "actor", e->actor, err);
+        return r < 0 ? r : ledger_write(e, t, true, RECORD_RESOLVED, i, TAKE_PTR(body), err);
+}
+
+static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *err) {
+        Resolution decision = request->mode == RECOVER_KEEP ? RESOLUTION_KEEP : RESOLUTION_RESTORE;
+        size_t n = 0;
+        int r = 0;
+        if (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE)
+                return 0;
+        for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
+                bool is_meant = request->step == 0 || request->step == (int64_t)i + 1;
+                if (!is_meant || !step_is_open(t, i))
+                        continue;
+                n++;
+                r = resolve_step(e, t, i, decision, err);
+        }
+        if (r == 0 && n == 0)
+                return error_set(err, -EINVAL, ERR_USAGE, "\"pawl recover --dry-run\" lists the steps.", "transaction %llu has no such open step",
+                                 (unsigned long long)t->tx);
+        return r;
+}
+
+/* ---- The three directions -------------------------------------------------------------------------------------------------- */
+
+static int write_abort(Engine *e, Trail *t, Error *err) {
+        Error why = ERROR_INIT;
+        (void)error_set_full(&why, -EOWNERDEAD, ERR_FAILED, NULL, "pawl was interrupted (power cut, kill or crash)");
+        return ledger_write(e, t, true, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
+}
+
+static void recovery_times(const Trail *t, SettleTimes *ret) {
+        int64_t now = clock_wall_usec();
+        ret->duration_usec = now > t->begin_usec ? (uint64_t)(now - t->begin_usec) : 0;
+}
+
+static int go_back(Settle *s, Error *err) {
+        SettleTimes times = {0};
+        int r = s->trail->phase == TX_OPEN ? write_abort(s->engine, s->trail, err) : 0;
+        if (r == 0)
+                r = settle_reverse(s, 0, err);
+        if (r == 0)
+                r = settle_tidy(s, err);
+        if (r == 0)
+                r = settle_finish(s, err);
+        if (r != 0)
+                return r;
+        recovery_times(s->trail, &times);
+        return settle_end(s, "put back", &times, NULL, err);
+}
+
+static int go_finish(Settle *s, Error *err) {
+        SettleTimes times = {0};
+        int r = settle_finish(s, err);
+        int q = r < 0 ? r : settle_tidy(s, err);
+        if (r != 0 || q != 0)
+                return r < 0 || q < 0 ? MIN(r, q) : SETTLE_STAYS;
+        recovery_times(s->trail, &times);
+        return settle_end(s, "done", &times, NULL, err);
+}
+
+static int go_forward(Engine *e, Trail *t, Value *report, Error *err) {
+        _cleanup_txn_result_ TxnResult result = {0};
+        int r = txn_resume(e, t, &result, err);
+        if (r < 0 && err->code == ERR_JOURNAL_IO)
+                return r;
+        bool is_settled = result.is_ended;
+        int q = report_result(report, r == 0 ? "finished" : "put back", DIRECTION_FORWARD, plan_count_effects(result.trail->plan),
+                              TAKE_PTR(result.leftovers), err);
+        return q < 0 ? q : is_settled ? 0 : SETTLE_STAYS;
+}
+
+/* Every input of the remaining steps is on the host when their managers say they can work. */
+static bool inputs_are_present(Engine *e, const Trail *t) {
+        for (uint32_t i = 0; i < t->plan->n_steps; i++) {
+                const Step *step = &t->plan->steps[i];
+                if (t->steps[i].is_done || step->kind != STEP_EFFECT || !step->manager)
+                        continue;
+                Host host = engine_host(e, t->tx, i, true);
+                if (step->manager->check(&host, step->args, NULL) < 0)
+                        return false;
+        }
+        return true;
+}
+
+static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report, Error *err) {
+        _cleanup_free_ Verdict *verdicts = calloc(MAX(t->plan->n_steps, (size_t)1), sizeof(Verdict));
+        _cleanup_(value_freep) Value *list = value_new_array();
+        int r = verdicts && list ? settle_look(e, t, verdicts, err) : error_no_memory(err);
+        for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
+                _cleanup_free_ char *what = NULL;
+                Value *line = NULL;
+                if (verdicts[i] == VERDICT_NOTHING)
+                        continue;
+                r = step_describe(&t->plan->steps[i], &what, err);
+                if (r == 0)
+                        r = value_append(list, line = value_new_map(), err);
+                if (r == 0)
+                        r = value_set_int(line, "step", i + 1, err);
+                if (r == 0)
+                        r = value_set_text(line, "what", what, err);
+                if (r == 0)
+                        r = value_set_text(line, "verdict", verdict_name(verdicts[i]), err);
+        }
+        size_t n = value_count(list);
+        if (r == 0)
+                r = value_set(report, "would", TAKE_PTR(list), err);
+        return r < 0 ? r : report_result(report, "open", direction, n, NULL, err);
+}
+
+static int settle_in(Engine *e, Trail *t, Direction direction, Value *report, Error *err) {
+        Settle s = {.engine = e, .trail = t, .is_recovery = true, .leftovers = value_new_array()};
+        _cleanup_(value_freep) Value *leftovers = s.leftovers;
+        if (!leftovers)
+                return error_no_memory(err);
+        int r = direction == DIRECTION_FINISH ? go_finish(&s, err) : go_back(&s, err);
+        if (r < 0)
+                return r;
+        const char *done = direction == DIRECTION_FINISH ? "finished" : "put back";
+        int q = report_result(report, r == 0 ? done : "hold", direction, s.n_settled, TAKE_PTR(leftovers), err);
+        return q < 0 ? q : r;
+}
+
+int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **ret_report, Error *err) {
+        _cleanup_(trail_freep) Trail *t = NULL;
+        _cleanup_(value_freep) Value *report = NULL;
+        int r = trail_load(e->journal, e->host_key, tx, &t, err);
+        if (r == 0)
+                r = report_new(t, &report, err);
+        if (r < 0)
+                return r;
+        t->epoch++;
+        r = request->mode == RECOVER_DRY_RUN ? 0 : resolve(e, t, request, err);
+        if (r < 0)
+                return r;
+        bool wants_forward = request->mode == RECOVER_FORWARD || (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE && t->plan->finish_on_crash);
+        Direction direction = decide_direction(t, wants_forward, wants_forward && inputs_are_present(e, t));
+        if (direction == DIRECTION_NONE)
+                r = report_result(report, "ended", direction, 0, NULL, err);
+        else if (request->mode == RECOVER_DRY_RUN)
+                r = dry_run(e, t, direction, report, err);
+        else if (direction == DIRECTION_FORWARD)
+                r = go_forward(e, TAKE_PTR(t), report, err);
+        else
+                r = settle_in(e, t, direction, report, err);
+        if (r >= 0)
+                *ret_report = TAKE_PTR(report);
+        return r;
+}
+
+/* ---- Open transactions ------------------------------------------------------------------------------------------------------- */
+
+int recover_service(Engine *e, const char *service, Value *reports, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        static const RecoverRequest automatic = {.mode = RECOVER_AUTO};
+        int r = engine_rows(e, "open/", 0, &rows, err);
+        int stays = 0;
+        for (size_t i = value_count(rows); r >= 0 && i-- > 0;) {
+                const Value *row = rows->map.entries[i].value;
+                Value *report = NULL;
+                if (strcmp(value_get_text_or(row, "service", ""), service) != 0)
+                        continue;
+                r = recover_tx(e, (uint64_t)value_get_int(row, "tx", 0), &automatic, &report, err);
+                stays = MAX(stays, r);
+                if (r >= 0 && value_append(reports, report, err) < 0)
+                        return -ENOMEM;
+        }
+        return r < 0 ? r : stays;
+}
+
+static int recover_one(Engine *e, const Value *row, const RecoverRequest *request, Value *reports, Error *err) {
+        _cleanup_close_ int fd = -1;
+        _cleanup_(value_freep) Value *report = NULL;
+        _cleanup_free_ char *lock = text_format("service-%s", value_get_text_or(row, "service", "?"));
+        uint64_t tx = (uint64_t)value_get_int(row, "tx", 0);
+        int r = lock ? lock_try(e, lock, &fd, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                report = value_copy(row);
+                r = report ? value_set_text(report, "result", "in progress", err) : error_no_memory(err);
+                return r < 0 ? r : value_append(reports, TAKE_PTR(report), err);
+        }
+        r = recover_tx(e, tx, request, &report, err);
+        if (r < 0)
+                return error_context(err, r, "transaction %llu", (unsigned long long)tx);
+        int q = value_append(reports, TAKE_PTR(report), err);
+        return q < 0 ? q : r;
+}
+
+/* ---- After a reboot ------------------------------------------------------------------------------------------------------------ */
+
+/* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
+static int start_after_boot(Engine *e, Value *started, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        int r = engine_rows(e, "service/", 0, &rows, err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
+                const Value *row = rows->map.entries[i].value;
+                const char *name = value_get_text(row, "name");
+                const Runtime *runtime = runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
+                RunStatus status = {0};
+                _cleanup_(value_freep) Value *outcome = NULL;
+                if (!runtime || !name || strcmp(value_get_text_or(row, "wanted", ""), "running") != 0)
+                        continue;
+                if (runtime->state(&e->host, name, &status, NULL) < 0 || status.state != RUN_STOPPED)
+                        continue;
+                Request request = {.kind = REQUEST_START, .service = name};
+                Error why = ERROR_INIT;
+                if (engine_run(e, &request, &outcome, &why) == 0)
+                        r = value_append_text(started, name, err);
+                else if (why.code == ERR_JOURNAL_IO)
+                        return error_set(err, -EIO, ERR_JOURNAL_IO, why.hint, "%s", why.message);
+                else
+                        engine_say(e, LOG_WARNING, "%s: %s", name, why.message);
+        }
+        return r;
+}
+
+static int recover_all(Engine *e, const RecoverRequest *request, Value *reports, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        int stays = 0;
+        int r = engine_rows(e, "open/", 0, &rows, err);
+        for (size_t i = 0; r >= 0 && i < value_count(rows); i++) {
+                const Value *row = rows->map.entries[i].value;
+                if (request->tx != 0 && (uint64_t)value_get_int(row, "tx", 0) != request->tx)
+                        continue;
+                r = recover_one(e, row, request, reports, err);
+                stays = MAX(stays, r);
+        }
+        if (r >= 0 && request->tx != 0 && value_count(reports) == 0)
+                return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "\"pawl recover --dry-run\" lists what is open.", "transaction %llu is not open",
+                                 (unsigned long long)request->tx);
+        return r < 0 ? r : stays;
+}
+
+int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(), *started = value_new_array();
+        if (!result || !reports || !started)
+                return error_no_memory(err);
+        int stays = recover_all(e, request, reports, err);
+        int r = stays < 0 ? stays : 0;
+        if (r == 0 && request->tx == 0 && request->mode == RECOVER_AUTO)
+                r = start_after_boot(e, started, err);
+        if (r == 0)
+                r = value_set(result, "transactions", TAKE_PTR(reports), err);
+        if (r == 0)
+                r = value_set(result, "started", TAKE_PTR(started), err);
+        if (r == 0 && value_count(e->warnings) > 0)
+                r = value_set(result, "warnings", value_copy(e->warnings), err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(result);
+        if (stays == 0 || request->mode == RECOVER_DRY_RUN)
+                return 0;
+        return error_set(err, -EBUSY, ERR_LEFTOVERS, "Decide for each: \"pawl recover TX --keep STEP\" or \"--restore STEP\".",
+                         "something could not be put back or finished");
+}
