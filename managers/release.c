@@ -6,6 +6,7 @@
  * download itself has no name), so what is there under the name can be trusted for its size alone.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -109,7 +110,7 @@ static int fetch(const Host *host, const Value *args, int fd, Downloaded *ret, E
 /* Where the file cannot be given a name: under the name from the start. Half of it there after a crash is told by its digest. */
 static int copy_named(const Host *host, int from, const char *staged, char hex[static DIGEST_HEX_SIZE], Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
-        _cleanup_(fs_place_done) FsPlace p = {.dir_fd = -1};
+        _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
         int r = fs_place_open(host->root, staged, &p, err);
         if (r < 0)
                 return r;
