@@ -16,6 +16,7 @@
 
 #define FENCE_DIR "run/pawl/step"
 #define FENCE_WAIT_USEC (5 * USEC_PER_SEC)
+#define FENCE_REST_USEC USEC_PER_SEC
 #define FENCE_POLL_USEC (20 * USEC_PER_MSEC)
 
 static char *fence_path(uint64_t tx, uint32_t step) {
@@ -25,12 +26,15 @@ static char *fence_path(uint64_t tx, uint32_t step) {
 int child_fence_new(const Host *host, ChildFence *ret, Error *err) {
         _cleanup_free_ char *path = fence_path(host->tx, host->step);
         _cleanup_close_ int fd = -1;
+        uint64_t end = clock_boot_usec() + FENCE_REST_USEC;
         if (!path)
                 return error_no_memory(err);
         int r = fs_mkdir_all_durably(host->root, FENCE_DIR, 0755, FS_OWNER_KEEP, NULL, err);
         if (r < 0)
                 return r;
-        r = fs_lock(host->root, path, &fd, err);
+        /* What was killed a moment ago may still be on its way out. */
+        while ((r = fs_lock(host->root, path, &fd, err)) == 1 && clock_boot_usec() < end)
+                clock_sleep_usec(FENCE_POLL_USEC);
         if (r < 0)
                 return r;
         if (r > 0)

@@ -7,21 +7,12 @@
  */
 #pragma once
 
+#include "managers/definition.h"
 #include "managers/manager.h"
 #include "managers/proc_file.h"
+#include "managers/procfs.h"
 
 extern const Runtime runtime_process;
-
-/* The definition file, as the file manager wrote it. All paths are real ones (the root is already in front). */
-typedef struct Definition {
-        Value *map; /* owned */
-} Definition;
-static inline void definition_done(Definition *d) {
-        d->map = value_free(d->map);
-}
-
-/* Reads and checks the file at `path`. ERR_SPEC when it is not one, or names no user where we are root. */
-int definition_read(const Host *host, const char *path, Definition *ret, Error *err);
 
 /*
  * Starts the program of the definition. When this returns 0 the proc file is durable, the program was executed, and *ret names it.
@@ -35,3 +26,8 @@ int process_start(const Host *host, const char *service, const Definition *d, Pr
  * -EBUSY with ERR_PROGRAM when it does not die.
  */
 int process_stop(const Host *host, const char *service, uint64_t stop_timeout_usec, Error *err);
+
+/* Does a process belong to the session that the proc file's program leads? Only to be asked while that program is alive. */
+static inline bool process_is_member(const ProcFile *p, const ProcessInfo *info) {
+        return info->session == p->pid && !info->is_dead;
+}
