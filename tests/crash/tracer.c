@@ -2,10 +2,14 @@
 /* The tracer's loop. Each known thread is waited for by its own id: the caller's other children stay untouched. SIGCHLD is
  * blocked meanwhile and taken by sigtimedwait(), so that nothing spins and the deadline holds.
  *
+ * Tracer and tracees share one processor: only one of them runs at a time anyway, and waking somebody on another processor
+ * made each stop four times as long (41 against 8 microseconds). What is released gets its processors back.
+ *
  * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already, but the
  * stop that would have told us is lost with the parent. So after a kill that met somebody inside a fork, /proc is asked. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +50,7 @@ typedef struct Run {
         Tracee **tracees;
         size_t n_tracees, n_live;
         pid_t root, root_session;
+        cpu_set_t processors; /* that the caller may use */
         struct stat root_program;
         bool has_started, is_killing, is_letting_go;
         uint64_t deadline; /* milliseconds of the monotonic clock; 0: none */
@@ -159,6 +164,7 @@ static bool tracee_release(Run *run, Tracee *tracee, int signal) {
                 run_fail(run, -E2BIG);
                 return false;
         }
+        (void) sched_setaffinity(tracee->tid, sizeof run->processors, &run->processors);
         if (ptrace(PTRACE_DETACH, tracee->tid, 0, signal) < 0)
                 return false;
         run_forget(run, tracee);
@@ -623,6 +629,18 @@ static int run_with_pipes(Run *run, const sigset_t *mask) {
         return r;
 }
 
+/* The command inherits it. Where it is not allowed, the run is merely slower. */
+static void stay_here(void) {
+        int processor = sched_getcpu();
+        cpu_set_t here;
+
+        CPU_ZERO(&here);
+        if (processor < 0 || processor >= CPU_SETSIZE)
+                return;
+        CPU_SET(processor, &here);
+        (void) sched_setaffinity(0, sizeof here, &here);
+}
+
 int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
         struct sigaction ordinary = { .sa_handler = SIG_DFL }, old_action;
         sigset_t child, old_mask;
@@ -640,7 +658,10 @@ int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
         (void) sigaddset(&child, SIGCHLD);
         (void) sigprocmask(SIG_BLOCK, &child, &old_mask);
         (void) sigaction(SIGCHLD, &ordinary, &old_action);
+        if (sched_getaffinity(0, sizeof run.processors, &run.processors) == 0)
+                stay_here();
         r = run_with_pipes(&run, &old_mask);
+        (void) sched_setaffinity(0, sizeof run.processors, &run.processors);
         (void) sigaction(SIGCHLD, &old_action, NULL);
         (void) sigprocmask(SIG_SETMASK, &old_mask, NULL);
         for (size_t i = 0; i < run.n_tracees; i++)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -383,9 +384,16 @@ static void test_a_command_that_is_not_there_is_an_error(void **state) {
 
 /* What the traced program starts: a session of its own, a file now and then, and no longer than a minute. */
 static int service_main(const char *where) {
+        const char *n_processors = getenv("TRACER_TEST_PROCESSORS");
+        cpu_set_t processors;
         char name[16];
 
+        if (n_processors == NULL)
+                return 1;
         if (setsid() < 0 || chdir(where) < 0)
+                return 1;
+        if (sched_getaffinity(0, sizeof processors, &processors) < 0 ||
+            CPU_COUNT(&processors) != (int) strtol(n_processors, NULL, 10))
                 return 1;
         if (fork() < 0)
                 return 1;
@@ -426,8 +434,14 @@ int main(int argc, char **argv) {
                 TEST(other_children_of_the_caller_are_left_alone),
                 TEST(a_command_that_is_not_there_is_an_error),
         };
+        cpu_set_t processors;
+        char text[16];
 
         if (argc == 3 && strcmp(argv[1], "service") == 0)
                 return service_main(argv[2]);
+        if (sched_getaffinity(0, sizeof processors, &processors) < 0)
+                return 1;
+        (void) snprintf(text, sizeof text, "%d", CPU_COUNT(&processors));
+        (void) setenv("TRACER_TEST_PROCESSORS", text, 1);
         return cmocka_run_group_tests_name("crash.tracer", tests, NULL, NULL);
 }
