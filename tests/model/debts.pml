@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Debts, and the order of booting. Steps: 0 owe, 1 and 2 two files the service loads together, 3 pay; then a health
- * check, COMMIT. "run" is what the running process has loaded: volatile, lost by a power cut, not by a kill.
+ * check, COMMIT. "loaded" is what the running process has loaded: volatile, lost by a power cut, not by a kill.
  *
  * After a power cut: early recovery (files only) → services → late recovery (everything). Early recovery itself may be
  * killed (time limit, no memory): the boot goes on without it. Somebody may edit file 2 by hand.
@@ -29,7 +29,7 @@
 
 int J[5];
 byte f[3];       /* f[1] and f[2]: 0 before, 1 after, 2 edited by hand */
-byte run = OLD;
+byte loaded = OLD;
 byte i;
 bool theirs;
 bool newboot;    /* this process lives in another boot than the one that wrote BEGIN */
@@ -45,9 +45,9 @@ inline load()
 {
         atomic {
                 if
-                :: f[1] == 0 && f[2] == 0 -> run = OLD
-                :: f[1] == 1 && f[2] == 1 -> run = NEW
-                :: else -> run = HALF; half = half || !has(RESOLVED, 2)
+                :: f[1] == 0 && f[2] == 0 -> loaded = OLD
+                :: f[1] == 1 && f[2] == 1 -> loaded = NEW
+                :: else -> loaded = HALF; half = half || !has(RESOLVED, 2)
                 fi
         }
 }
@@ -75,7 +75,7 @@ inline putback(n)
 active proctype somebody()
 {
         if
-        :: atomic { has(INTENT, 2) && !has(COMMIT, TX) && !has(UNDONE, 2) && !has(DONE, 2) ->
+        :: atomic { has(INTENT, 2) && !has(DONE, 2) && !has(ABORT, TX) ->
                 theirs = 1; f[2] = 2 }
         :: skip
         fi
@@ -123,7 +123,7 @@ crash:
         i = 0;
         if
         :: skip /* kill: by timer, command or prologue, everything at once */
-        :: atomic { run = DOWN; hold = 0; settled = 0; newboot = 1 }; goto boot
+        :: atomic { loaded = DOWN; hold = 0; settled = 0; newboot = 1 }; goto boot
         fi;
 
 late:
@@ -174,7 +174,7 @@ finish:
 up:
         hold = 0;
         if
-        :: run == DOWN && M != 9 && M != 4 -> load()
+        :: loaded == DOWN && M != 9 && M != 4 -> load()
         :: else
         fi;
         goto judge;
@@ -265,10 +265,10 @@ judge:
                 assert(!half);
                 assert(!ack || has(COMMIT, TX));
                 if
-                :: has(COMMIT, TX) -> assert(f[1] == 1 && f[2] == 1 && run == NEW)
-                :: !has(COMMIT, TX) && unresolved -> assert(f[2] == 2 && run != HALF && !has(END, TX))
-                :: !has(COMMIT, TX) && has(RESOLVED, 2) -> assert(f[1] == 0 && run != DOWN)
-                :: else -> assert(f[1] == 0 && f[2] == 0 && run == OLD)
+                :: has(COMMIT, TX) -> assert(f[1] == 1 && f[2] == 1 && loaded == NEW)
+                :: !has(COMMIT, TX) && unresolved -> assert(f[2] == 2 && loaded != HALF && !has(END, TX))
+                :: !has(COMMIT, TX) && has(RESOLVED, 2) -> assert(f[1] == 0 && loaded != DOWN)
+                :: else -> assert(f[1] == 0 && f[2] == 0 && loaded == OLD)
                 fi
         }
 }

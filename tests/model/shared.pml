@@ -12,10 +12,9 @@
  * M3   locks: the next one that takes the lock settles a dead transaction's shared thing first
  * M4   locks: the trail is read again under the lock, not used as it was read before
  * M5   locks: a reversal holds the shared lock too
- * M6   locks: no lock spans flows of different services (settling with the other's service lock on top of one's own)
- * M7   locks: locks are taken in order, the service before the shared thing
- * M8   locks: age breaks no living lock
- * M9   ownership: a shared file is reverted by its marked block, not as a whole
+ * M6   locks: in order, the service before the shared thing: no dead one's service lock is taken under the shared one
+ * M7   locks: age breaks no living lock
+ * M8   ownership: a shared file is reverted by its marked block, not as a whole
  */
 #include "world.pml"
 
@@ -23,7 +22,7 @@
 
 int J[2];
 byte s[2];
-byte cap[2];           /* the before-image in INTENT(shared), for M9 */
+byte cap[2];           /* the before-image in INTENT(shared), for M8 */
 byte service[2] = FREE; /* the service locks: who holds them */
 byte shared = FREE;
 bool stopped[2];
@@ -52,31 +51,24 @@ inline drop_locks()
 inline settle(w)
 {
         put(ABORT, w); CR();
-#if M == 9
+#if M == 8
         s[1] = cap[w]; CR();
         s[0] = cap[w]; CR();
 #else
-        s[1] = s[1] & ~(1 << w); CR();
-        s[0] = s[0] & ~(1 << w); CR();
+        block = s[1]; s[1] = block & ~(1 << w); CR(); /* read, change, write: not atomic */
+        block = s[0]; s[0] = block & ~(1 << w); CR();
 #endif
         put(UNDONE, w); CR()
 }
 
 proctype flow(byte me)
 {
-        byte seen;
+        byte seen, block;
         bool dead;
         byte other = 1 - me;
 
 start:
         atomic { service[me] == FREE -> service[me] = me };
-#if M == 6
-        /* settle all of the other's, under its service lock, while holding ours */
-        if
-        :: open_(other) -> atomic { service[other] == FREE -> service[other] = me }; service[other] = FREE
-        :: else
-        fi;
-#endif
         if
         :: has(COMMIT, me) || has(UNDONE, me) -> goto close
         :: open_(me) -> goto reverse /* dead: it was ours, and we hold its lock */
@@ -94,21 +86,24 @@ start:
         seen = s[0]; assert(s[0] == s[1]);
 #endif
 #if M == 7
-        service[me] = FREE;
-#endif
-#if M == 8
         atomic { if :: shared == FREE -> shared = me :: shared != me && crashes > 0 -> shared = me fi };
 #else
         atomic { shared == FREE -> shared = me };
-#endif
-#if M == 7
-        atomic { service[me] == FREE -> service[me] = me };
 #endif
 #if M != 4
         dead = open_(other);
 #endif
         if
-        :: dead && M != 3 -> settle(other)
+        :: dead && M != 3 ->
+#if M == 6
+                atomic { service[other] == FREE -> service[other] = me };
+#endif
+                settle(other);
+#if M == 6
+                service[other] = FREE
+#else
+                skip
+#endif
         :: else
         fi;
 #if M != 2
@@ -119,14 +114,14 @@ start:
         assert(((seen >> other) & 1) == has(COMMIT, other));
 
         atomic { put(INTENT, me); cap[me] = seen }; CR();
-#if M == 9
+#if M == 8
         s[0] = seen | (1 << me); CR();
         s[1] = seen | (1 << me); CR();
 #else
-        s[0] = s[0] | (1 << me); CR();
-        s[1] = s[1] | (1 << me); CR();
+        block = s[0]; s[0] = block | (1 << me); CR();
+        block = s[1]; s[1] = block | (1 << me); CR();
 #endif
-#if M == 1 || M == 9
+#if M == 1 || M == 8
         shared = FREE;
 #endif
         if
@@ -154,7 +149,7 @@ close:
 
 crash:
         drop_locks();
-        dead = 0; seen = 0;
+        dead = 0; seen = 0; block = 0;
         if
         :: goto start
         :: goto done /* nobody comes */
