@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unpacking: tar (plain, gzip, xz, zstd) and zip, held to archive_policy.h, into a staging directory and nowhere else.
+ *
+ * Memory: one buffer, plus the decoder's window: 32 KiB for gzip, at most 128 MiB for zstd (libarchive's limit). xz may announce up to
+ * 4 GiB, of which only as much is ever touched as was unpacked, so max_size bounds it.
+ */
+#pragma once
+
+#include "managers/archive_policy.h"
+#include "managers/staging.h"
+#include "managers/stream.h"
+
+typedef struct Unpack {
+        const Host *host;
+        int fd;           /* of the archive, at its beginning; borrowed */
+        const char *name; /* for messages */
+        bool is_zip;
+        uint64_t max_size;
+        Stream *hash; /* tar: gets every byte of the archive, also behind its end and after a failure. zip is read out of order: NULL */
+} Unpack;
+
+/* Files 0644, or 0755 when the archive lets anyone execute them; directories 0755. */
+int archive_unpack(const Unpack *u, Staging *to, Error *err);
