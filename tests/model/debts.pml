@@ -47,7 +47,7 @@ inline load()
                 if
                 :: f[1] == 0 && f[2] == 0 -> loaded = OLD
                 :: f[1] == 1 && f[2] == 1 -> loaded = NEW
-                :: else -> loaded = HALF; half = half || !has(RESOLVED, 2)
+                :: else -> loaded = HALF; half = half || !has(RESOLVED, 2) /* unreached in most places */
                 fi
         }
 }
