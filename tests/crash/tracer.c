@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tracer's loop. Each known thread is waited for by its own id: the caller's other children stay untouched. SIGCHLD is
- * blocked meanwhile and taken by sigtimedwait(), so that nothing spins and the deadline holds.
+/* The tracer's loop. Each known thread is waited for by its own id: the caller's other children stay untouched.
+ * SIGCHLD is blocked meanwhile and taken by sigtimedwait(), so that nothing spins and the deadline holds.
  *
- * Tracer and tracees share one processor: only one of them runs at a time anyway, and waking somebody on another processor
- * made each stop four times as long (41 against 8 microseconds). What is released gets its processors back.
+ * * Tracer and tracees share one processor: only one of them runs at a time anyway, and waking somebody on another
+ * processor made each stop four times as long (41 against 8 microseconds). What is released gets its processors
+ * back.
  *
- * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already, but the
- * stop that would have told us is lost with the parent. So after a kill that met somebody inside a fork, /proc is asked. */
+ * * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already,
+ * but the stop that would have told us is lost with the parent. So after a kill that met somebody inside a fork,
+ * /proc is asked. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -60,8 +62,8 @@ typedef struct Run {
 static uint64_t now_ms(void) {
         struct timespec now;
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static Tracee *run_find(const Run *run, pid_t tid) {
@@ -88,7 +90,7 @@ static void run_add(Run *run, pid_t tid) {
         tracee = calloc(1, sizeof *tracee);
         if (tracees == NULL || tracee == NULL) {
                 free(tracee);
-                (void) kill(tid, SIGKILL);
+                (void)kill(tid, SIGKILL);
                 run->error = -ENOMEM;
                 return;
         }
@@ -101,7 +103,7 @@ static void adopt_thread(pid_t tid, void *userdata) {
         Run *run = userdata;
 
         run_add(run, tid);
-        (void) kill(tid, SIGKILL);
+        (void)kill(tid, SIGKILL);
 }
 
 static void adopt_process(pid_t pid, void *userdata) {
@@ -109,8 +111,8 @@ static void adopt_process(pid_t pid, void *userdata) {
 
         if (!proc_is_traced_by_us(pid))
                 return;
-        (void) snprintf(name, sizeof name, "/proc/%d/task", pid);
-        (void) proc_each(name, adopt_thread, userdata);
+        (void)snprintf(name, sizeof name, "/proc/%d/task", pid);
+        (void)proc_each(name, adopt_thread, userdata);
 }
 
 static void run_kill_all(Run *run) {
@@ -120,11 +122,11 @@ static void run_kill_all(Run *run) {
         for (size_t i = 0; i < run->n_tracees; i++) {
                 if (run->tracees[i]->is_gone)
                         continue;
-                (void) kill(run->tracees[i]->tid, SIGKILL);
+                (void)kill(run->tracees[i]->tid, SIGKILL);
                 is_forking = is_forking || run->tracees[i]->is_forking;
         }
         if (is_forking)
-                (void) proc_each("/proc", adopt_process, run);
+                (void)proc_each("/proc", adopt_process, run);
 }
 
 /* The kill that the caller asked for, as opposed to cleaning up. */
@@ -134,10 +136,10 @@ static void run_strike_dead(Run *run) {
                 return;
         }
         run->is_letting_go = true;
-        (void) kill(run->root, SIGKILL);
+        (void)kill(run->root, SIGKILL);
         for (size_t i = 0; i < run->n_tracees; i++)
                 if (!run->tracees[i]->is_gone && run->tracees[i]->tid != run->root)
-                        (void) ptrace(PTRACE_INTERRUPT, run->tracees[i]->tid, 0, 0);
+                        (void)ptrace(PTRACE_INTERRUPT, run->tracees[i]->tid, 0, 0);
 }
 
 static void run_fail(Run *run, int error) {
@@ -154,7 +156,7 @@ static bool note_released(Run *run, pid_t pid) {
                 return true; /* a thread: its process is noted when its turn comes */
         if (result->n_released == TRACER_RELEASED_MAX)
                 return false;
-        result->released[result->n_released++] = (TracerReleased){ pid, stat.session, stat.start_time };
+        result->released[result->n_released++] = (TracerReleased){pid, stat.session, stat.start_time};
         return true;
 }
 
@@ -164,7 +166,7 @@ static bool tracee_release(Run *run, Tracee *tracee, int signal) {
                 run_fail(run, -E2BIG);
                 return false;
         }
-        (void) sched_setaffinity(tracee->tid, sizeof run->processors, &run->processors);
+        (void)sched_setaffinity(tracee->tid, sizeof run->processors, &run->processors);
         if (ptrace(PTRACE_DETACH, tracee->tid, 0, signal) < 0)
                 return false;
         run_forget(run, tracee);
@@ -173,14 +175,14 @@ static bool tracee_release(Run *run, Tracee *tracee, int signal) {
 
 static void tracee_go_on(Run *run, Tracee *tracee, int signal) {
         if (run->is_killing) {
-                (void) kill(tracee->tid, SIGKILL);
+                (void)kill(tracee->tid, SIGKILL);
                 return;
         }
         if (run->is_letting_go && tracee->tid != run->root) {
-                (void) tracee_release(run, tracee, signal);
+                (void)tracee_release(run, tracee, signal);
                 return;
         }
-        (void) ptrace(PTRACE_SYSCALL, tracee->tid, 0, signal); /* ESRCH: somebody else killed it; its end is reported */
+        (void)ptrace(PTRACE_SYSCALL, tracee->tid, 0, signal); /* ESRCH: somebody else killed it; its end is reported */
 }
 
 static void event_report(Run *run, TracerEvent *event) {
@@ -218,20 +220,20 @@ static int tracee_shorten(Tracee *tracee) {
         }
         if (size < 2)
                 return -EINVAL;
-        r = regs_set_argument(tracee->tid, (unsigned) index, size / 2);
+        r = regs_set_argument(tracee->tid, (unsigned)index, size / 2);
         if (r < 0)
                 return r;
         tracee->is_shortened = true;
-        tracee->size_index = (unsigned) index;
+        tracee->size_index = (unsigned)index;
         tracee->size_value = size;
         return 0;
 }
 
 static void tracee_unshorten(Tracee *tracee) {
         if (tracee->is_shortened)
-                (void) regs_set_argument(tracee->tid, tracee->size_index, tracee->size_value);
+                (void)regs_set_argument(tracee->tid, tracee->size_index, tracee->size_value);
         if (tracee->vector_address != 0)
-                (void) call_write_memory(tracee->tid, tracee->vector_address, &tracee->vector, sizeof tracee->vector);
+                (void)call_write_memory(tracee->tid, tracee->vector_address, &tracee->vector, sizeof tracee->vector);
         tracee->is_shortened = false;
         tracee->vector_address = 0;
 }
@@ -259,7 +261,7 @@ static void strike_entry(Run *run, Tracee *tracee) {
 
 static void strike_exit(Run *run, Tracee *tracee) {
         TracerEvent *event = &tracee->event;
-        int64_t error = -(int64_t) run->spec->errno_value;
+        int64_t error = -(int64_t)run->spec->errno_value;
         bool is_exec = event->syscall == SYS_execve || event->syscall == SYS_execveat;
 
         switch (tracee->strike) {
@@ -327,20 +329,20 @@ static void on_entry(Run *run, Tracee *tracee, const struct __ptrace_syscall_inf
         for (size_t i = 0; i < 6; i++)
                 args[i] = info->entry.args[i];
         if (tracee->is_again) {
-                if ((int) info->entry.nr == event->syscall && memcmp(args, event->args, sizeof args) == 0) {
+                if ((int)info->entry.nr == event->syscall && memcmp(args, event->args, sizeof args) == 0) {
                         tracee->is_again = false; /* the same event goes on */
                         return;
                 }
                 event_end(run, tracee, -EINTR);
         }
         if (info->arch != regs_arch || info->entry.nr > INT32_MAX) {
-                (void) snprintf(run->result->problem, sizeof run->result->problem,
-                                "process %d: a system call of a foreign ABI", tracee->tid);
+                (void)snprintf(run->result->problem, sizeof run->result->problem,
+                               "process %d: a system call of a foreign ABI", tracee->tid);
                 run_fail(run, TRACER_GAP);
                 return;
         }
         event->pid = tracee->tid;
-        event->syscall = (int) info->entry.nr;
+        event->syscall = (int)info->entry.nr;
         event->is_exit = false;
         event->result = event->told = 0;
         memcpy(event->args, args, sizeof args);
@@ -348,7 +350,7 @@ static void on_entry(Run *run, Tracee *tracee, const struct __ptrace_syscall_inf
         kind = call_classify(&run->outputs, event, run->result->problem);
         if (kind < 0)
                 run_fail(run, TRACER_GAP);
-        else if (((unsigned) kind & run->mask) != 0)
+        else if (((unsigned)kind & run->mask) != 0)
                 event_begin(run, tracee);
 }
 
@@ -389,7 +391,7 @@ static bool is_to_release(Run *run, const Tracee *tracee) {
         struct stat st;
         ssize_t n;
 
-        (void) snprintf(name, sizeof name, "/proc/%d/exe", tracee->tid);
+        (void)snprintf(name, sizeof name, "/proc/%d/exe", tracee->tid);
         if (session > 0)
                 run->root_session = session;
         if ((spec->release & TRACER_RELEASE_OWN_SESSION) != 0 && getsid(tracee->tid) != run->root_session)
@@ -402,15 +404,16 @@ static bool is_to_release(Run *run, const Tracee *tracee) {
         return has_prefix(spec->release_prefixes, program) || has_prefix(spec->release_prefixes, tracee->event.path);
 }
 
-/* Another thread than the leader called execve: it goes on under the leader's id, and its own id is never heard of again. */
+/* Another thread than the leader called execve: it goes on under the leader's id, and its own id is never heard of
+ * again. */
 static void tracee_become_leader(Run *run, Tracee *tracee) {
         unsigned long former = 0;
         Tracee *thread = NULL;
         pid_t tid = tracee->tid;
 
-        if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &former) < 0 || (pid_t) former == tid)
+        if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &former) < 0 || (pid_t)former == tid)
                 return;
-        thread = run_find(run, (pid_t) former);
+        thread = run_find(run, (pid_t)former);
         if (thread == NULL)
                 return;
         *tracee = *thread;
@@ -425,8 +428,8 @@ static bool on_exec(Run *run, Tracee *tracee) {
 
         tracee_become_leader(run, tracee);
         if (tracee->tid == run->root) {
-                (void) snprintf(name, sizeof name, "/proc/%d/exe", run->root);
-                (void) stat(name, &run->root_program);
+                (void)snprintf(name, sizeof name, "/proc/%d/exe", run->root);
+                (void)stat(name, &run->root_program);
                 run->has_started = true;
                 return false;
         }
@@ -448,7 +451,7 @@ static void on_stop(Run *run, Tracee *tracee, int status) {
         case PTRACE_EVENT_CLONE:
                 tracee->is_forking = false;
                 if (ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &child) == 0 && child != 0)
-                        run_add(run, (pid_t) child);
+                        run_add(run, (pid_t)child);
                 signal = 0;
                 break;
         case PTRACE_EVENT_EXEC:
@@ -458,7 +461,8 @@ static void on_stop(Run *run, Tracee *tracee, int status) {
                 break;
         case PTRACE_EVENT_STOP:
                 if (signal != SIGTRAP && !run->is_killing && !run->is_letting_go) {
-                        (void) ptrace(PTRACE_LISTEN, tracee->tid, 0, 0); /* a group stop: it stays stopped until SIGCONT */
+                        (void)ptrace(PTRACE_LISTEN, tracee->tid, 0,
+                                     0); /* a group stop: it stays stopped until SIGCONT */
                         return;
                 }
                 signal = 0;
@@ -509,16 +513,16 @@ static bool run_poll(Run *run) {
 }
 
 static void run_loop(Run *run) {
-        const struct timespec patience = { .tv_nsec = 20 * 1000 * 1000 };
+        const struct timespec patience = {.tv_nsec = 20 * 1000 * 1000};
         sigset_t child;
 
-        (void) sigemptyset(&child);
-        (void) sigaddset(&child, SIGCHLD);
+        (void)sigemptyset(&child);
+        (void)sigaddset(&child, SIGCHLD);
         while (run->n_live > 0) {
                 if (run->error < 0 && !run->is_killing)
                         run_kill_all(run);
                 if (!run_poll(run))
-                        (void) sigtimedwait(&child, NULL, &patience);
+                        (void)sigtimedwait(&child, NULL, &patience);
                 if (run->deadline != 0 && !run->is_killing && now_ms() >= run->deadline) {
                         run->result->timed_out = true;
                         run_kill_all(run);
@@ -526,7 +530,7 @@ static void run_loop(Run *run) {
         }
         /* whose parent died without waiting is a zombie of ours, if we are the subreaper */
         for (size_t i = 0; i < run->n_tracees; i++)
-                (void) waitpid(run->tracees[i]->tid, NULL, WNOHANG);
+                (void)waitpid(run->tracees[i]->tid, NULL, WNOHANG);
 }
 
 static int move_fd(int from, int to) {
@@ -537,15 +541,15 @@ static void child_main(const TracerSpec *spec, char **envp, const sigset_t *mask
         char go;
         int error;
 
-        (void) sigprocmask(SIG_SETMASK, mask, NULL);
+        (void)sigprocmask(SIG_SETMASK, mask, NULL);
         if (read(go_fd, &go, 1) != 1)
                 _exit(127); /* the tracer has died, or could not attach */
         /* both may be given crosswise; the copy does not survive the exec */
         error = spec->stderr_fd > 0 ? fcntl(spec->stderr_fd, F_DUPFD_CLOEXEC, 3) : 0;
         if (error >= 0 && move_fd(spec->stdout_fd, STDOUT_FILENO) >= 0 && move_fd(error, STDERR_FILENO) >= 0)
-                (void) execvpe(spec->argv[0], spec->argv, envp);
+                (void)execvpe(spec->argv[0], spec->argv, envp);
         error = errno;
-        (void) !write(error_fd, &error, sizeof error);
+        (void)!write(error_fd, &error, sizeof error);
         _exit(127);
 }
 
@@ -567,8 +571,8 @@ static char **environment_new(char *const *envp) {
 }
 
 static void outputs_init(CallOutputs *outputs, const TracerSpec *spec) {
-        const int fds[] = { spec->stdout_fd > 0 ? spec->stdout_fd : STDOUT_FILENO,
-                            spec->stderr_fd > 0 ? spec->stderr_fd : STDERR_FILENO };
+        const int fds[] = {spec->stdout_fd > 0 ? spec->stdout_fd : STDOUT_FILENO,
+                           spec->stderr_fd > 0 ? spec->stderr_fd : STDERR_FILENO};
 
         for (size_t i = 0; i < 2; i++)
                 if (fstat(fds[i], &outputs->files[outputs->n_files]) == 0 &&
@@ -579,7 +583,7 @@ static void outputs_init(CallOutputs *outputs, const TracerSpec *spec) {
 /* Attached before it may go on, and left running: the first stop is that of its exec. */
 static int run_attach(Run *run, int go_fd) {
         const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+                             PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 
         if (ptrace(PTRACE_SEIZE, run->root, 0, options) < 0)
                 return -errno;
@@ -601,13 +605,13 @@ static int run_command(Run *run, const sigset_t *mask, const int go[2], const in
         r = run->root < 0 ? -errno : run_attach(run, go[1]);
         free(envp);
         if (r < 0 && run->root > 0) {
-                (void) kill(run->root, SIGKILL);
-                (void) waitpid(run->root, NULL, 0);
+                (void)kill(run->root, SIGKILL);
+                (void)waitpid(run->root, NULL, 0);
         }
         if (r < 0)
                 return r;
         run_loop(run);
-        if (!run->has_started && read(failed[0], &error, sizeof error) == (ssize_t) sizeof error)
+        if (!run->has_started && read(failed[0], &error, sizeof error) == (ssize_t)sizeof error)
                 return -error;
         return run->error;
 }
@@ -621,11 +625,11 @@ static int run_with_pipes(Run *run, const sigset_t *mask) {
                 r = -errno;
         } else {
                 r = run_command(run, mask, go, failed);
-                (void) close(failed[0]);
-                (void) close(failed[1]);
+                (void)close(failed[0]);
+                (void)close(failed[1]);
         }
-        (void) close(go[0]);
-        (void) close(go[1]);
+        (void)close(go[0]);
+        (void)close(go[1]);
         return r;
 }
 
@@ -638,13 +642,13 @@ static void stay_here(void) {
         if (processor < 0 || processor >= CPU_SETSIZE)
                 return;
         CPU_SET(processor, &here);
-        (void) sched_setaffinity(0, sizeof here, &here);
+        (void)sched_setaffinity(0, sizeof here, &here);
 }
 
 int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
-        struct sigaction ordinary = { .sa_handler = SIG_DFL }, old_action;
+        struct sigaction ordinary = {.sa_handler = SIG_DFL}, old_action;
         sigset_t child, old_mask;
-        Run run = { .spec = spec, .result = ret_result };
+        Run run = {.spec = spec, .result = ret_result};
         int r;
 
         memset(ret_result, 0, sizeof *ret_result);
@@ -654,16 +658,16 @@ int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
         outputs_init(&run.outputs, spec);
         if (spec->subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return -errno;
-        (void) sigemptyset(&child);
-        (void) sigaddset(&child, SIGCHLD);
-        (void) sigprocmask(SIG_BLOCK, &child, &old_mask);
-        (void) sigaction(SIGCHLD, &ordinary, &old_action);
+        (void)sigemptyset(&child);
+        (void)sigaddset(&child, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &child, &old_mask);
+        (void)sigaction(SIGCHLD, &ordinary, &old_action);
         if (sched_getaffinity(0, sizeof run.processors, &run.processors) == 0)
                 stay_here();
         r = run_with_pipes(&run, &old_mask);
-        (void) sched_setaffinity(0, sizeof run.processors, &run.processors);
-        (void) sigaction(SIGCHLD, &old_action, NULL);
-        (void) sigprocmask(SIG_SETMASK, &old_mask, NULL);
+        (void)sched_setaffinity(0, sizeof run.processors, &run.processors);
+        (void)sigaction(SIGCHLD, &old_action, NULL);
+        (void)sigprocmask(SIG_SETMASK, &old_mask, NULL);
         for (size_t i = 0; i < run.n_tracees; i++)
                 free(run.tracees[i]);
         free(run.tracees);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a command, follows its threads and children, numbers what they do to the world, and strikes at the N-th of these
- * events: SIGKILL, an error, a lie, a short write.
+/* Runs a command, follows its threads and children, numbers what they do to the world, and strikes at the N-th of
+ * these events: SIGKILL, an error, a lie, a short write.
  *
- * Pure PTRACE_SYSCALL, no seccomp: a filter would be inherited by the services that the command starts, and without a
- * tracer every filtered call of theirs would fail with ENOSYS. Here a released process is exactly what it would be untraced.
+ * * Pure PTRACE_SYSCALL, no seccomp: a filter would be inherited by the services that the command starts, and
+ * without a tracer every filtered call of theirs would fail with ENOSYS. Here a released process is exactly what it
+ * would be untraced.
  *
- * There is one counter for the whole tree. It is as deterministic as the command: same inputs and no race between its own
- * processes, same numbers. Counting starts after the exec of the command itself.
+ * * There is one counter for the whole tree. It is as deterministic as the command: same inputs and no race between
+ * its own processes, same numbers. Counting starts after the exec of the command itself.
  *
- * There are no silent gaps: a system call that the table in tracer_calls.c does not know, a writable shared mapping of a
- * file other than lock.mdb, and a foreign system call ABI end the run with TRACER_GAP.
+ * * There are no silent gaps: a system call that the table in tracer_calls.c does not know, a writable shared
+ * mapping of a file other than lock.mdb, and a foreign system call ABI end the run with TRACER_GAP.
  *
- * One run at a time, from a thread that stays the same; other children of the caller are left alone. LeakSanitizer cannot
- * work under ptrace, so LSAN_OPTIONS=detect_leaks=0 is added to the environment unless it sets LSAN_OPTIONS itself. */
+ * * One run at a time, from a thread that stays the same; other children of the caller are left alone. LeakSanitizer
+ * cannot work under ptrace, so LSAN_OPTIONS=detect_leaks=0 is added to the environment unless it sets LSAN_OPTIONS
+ * itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,8 +53,8 @@ typedef struct TracerEvent {
         int syscall;      /* SYS_… */
         const char *name; /* static */
         TracerKind kind;
-        uint64_t args[6];             /* as the caller passed them */
-        char path[TRACER_PATH_SIZE];  /* what is changed: absolute where known, not normalised, cut at the size; or "" */
+        uint64_t args[6];            /* as the caller passed them */
+        char path[TRACER_PATH_SIZE]; /* what is changed: absolute where known, not normalised, cut at the size; or "" */
         char path2[TRACER_PATH_SIZE]; /* rename, link: the new name; symlink: the text of the link; else "" */
         bool is_exit;                 /* false: about to happen; true: result and told are set */
         int64_t result;               /* what the kernel did: value, or negative errno */
@@ -68,13 +70,13 @@ typedef struct TracerSpec {
         TracerMode mode;
         uint64_t at; /* N; 0: never */
         int errno_value;
-        uint64_t then_kill_at; /* after the strike at N: SIGKILL before this later event; 0: no */
-        unsigned kinds_mask;   /* which TracerKinds are counted and reported; 0: TRACER_ALL */
-        unsigned release;      /* TracerRelease flags */
+        uint64_t then_kill_at;               /* after the strike at N: SIGKILL before this later event; 0: no */
+        unsigned kinds_mask;                 /* which TracerKinds are counted and reported; 0: TRACER_ALL */
+        unsigned release;                    /* TracerRelease flags */
         const char *const *release_prefixes; /* NULL-terminated; an exec of a path that starts so is let go, too */
-        bool kill_root_only; /* SIGKILL hits the command's own process; the rest of the tree is let go, as with `kill -9` */
-        bool subreaper;      /* orphans come to the caller, not to PID 1, for good; tracer_end_released() then reaps them */
-        uint64_t timeout_ms; /* 0: none. Then the tree is killed. */
+        bool kill_root_only; /* SIGKILL hits the command's own process; the rest is let go, as with `kill -9` */
+        bool subreaper; /* orphans come to the caller, not to PID 1, for good; tracer_end_released() then reaps them */
+        uint64_t timeout_ms;                                        /* 0: none. Then the tree is killed. */
         void (*on_event)(const TracerEvent *event, void *userdata); /* at entry and at exit of each counted event */
         void *userdata;
 } TracerSpec;
@@ -100,9 +102,9 @@ typedef struct TracerResult {
 
 enum { TRACER_GAP = 1 };
 
-/* Runs until every process of the tree has ended or been released, and reaps them; after a kill or a timeout none is left.
- * Returns 0; TRACER_GAP, the tree killed, ret_result filled and its `problem` set; or a negative errno, the tree killed
- * (argv[0] cannot be run: the errno of execvp). */
+/* Runs until every process of the tree has ended or been released, and reaps them; after a kill or a timeout none is
+ * left. Returns 0; TRACER_GAP, the tree killed, ret_result filled and its `problem` set; or a negative errno, the
+ * tree killed (argv[0] cannot be run: the errno of execvp). */
 int tracer_run(const TracerSpec *spec, TracerResult *ret_result);
 
 /* Kills what a run released: each released process, its descendants, and everybody in the sessions it founded. Waits

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One row per system call. A row says where the paths and the descriptor stand (argument numbers from 1; 0: none) and which
- * function decides what the call is: that depends on flags, on the file behind a descriptor, on a mapping. What has no row
- * is a gap, so a kernel or libc that brings a new call is noticed by a failing run and not by a hole in the proof. */
+/* One row per system call. A row says where the paths and the descriptor stand (argument numbers from 1; 0: none)
+ * and which function decides what the call is: that depends on flags, on the file behind a descriptor, on a mapping.
+ * What has no row is a gap, so a kernel or libc that brings a new call is noticed by a failing run and not by a hole
+ * in the proof. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fiemap.h>
@@ -37,28 +38,28 @@ struct Look {
 };
 
 int call_read_memory(pid_t tid, uint64_t address, void *ret_data, size_t size) {
-        struct iovec local = { ret_data, size };
-        struct iovec remote = { (void *) (uintptr_t) address, size };
+        struct iovec local = {ret_data, size};
+        struct iovec remote = {(void *)(uintptr_t)address, size};
         ssize_t n = process_vm_readv(tid, &local, 1, &remote, 1, 0);
 
         if (n < 0)
                 return -errno;
-        return (size_t) n == size ? 0 : -EFAULT;
+        return (size_t)n == size ? 0 : -EFAULT;
 }
 
 int call_write_memory(pid_t tid, uint64_t address, const void *data, size_t size) {
-        struct iovec local = { (void *) (uintptr_t) data, size };
-        struct iovec remote = { (void *) (uintptr_t) address, size };
+        struct iovec local = {(void *)(uintptr_t)data, size};
+        struct iovec remote = {(void *)(uintptr_t)address, size};
         ssize_t n = process_vm_writev(tid, &local, 1, &remote, 1, 0);
 
         if (n < 0)
                 return -errno;
-        return (size_t) n == size ? 0 : -EFAULT;
+        return (size_t)n == size ? 0 : -EFAULT;
 }
 
 /* A string may end right before an unmapped page, so no read crosses a page. */
 static void read_string(pid_t tid, uint64_t address, char *ret_text, size_t size) {
-        size_t page = (size_t) sysconf(_SC_PAGESIZE), n = 0;
+        size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
 
         while (address != 0 && n + 1 < size) {
                 size_t part = page - (address + n) % page;
@@ -84,9 +85,9 @@ static void read_fd_name(const Look *look, int fd, char *ret_text, size_t size) 
         ssize_t n;
 
         if (fd == AT_FDCWD)
-                (void) snprintf(link, sizeof link, "/proc/%d/cwd", look->event->pid);
+                (void)snprintf(link, sizeof link, "/proc/%d/cwd", look->event->pid);
         else
-                (void) snprintf(link, sizeof link, "/proc/%d/fd/%d", look->event->pid, fd);
+                (void)snprintf(link, sizeof link, "/proc/%d/fd/%d", look->event->pid, fd);
         n = readlink(link, ret_text, size - 1);
         ret_text[n < 0 ? 0 : n] = 0;
 }
@@ -98,17 +99,17 @@ static void read_path(const Look *look, unsigned dir, unsigned path, char *ret_t
 
         read_string(look->event->pid, argument(look, path), name, sizeof name);
         if (name[0] == '/') {
-                (void) snprintf(ret_text, TRACER_PATH_SIZE, "%s", name);
+                (void)snprintf(ret_text, TRACER_PATH_SIZE, "%s", name);
                 return;
         }
         if (name[0] == 0 && dir == 0) {
                 ret_text[0] = 0;
                 return;
         }
-        read_fd_name(look, dir != 0 ? (int) argument(look, dir) : AT_FDCWD, ret_text, TRACER_PATH_SIZE);
+        read_fd_name(look, dir != 0 ? (int)argument(look, dir) : AT_FDCWD, ret_text, TRACER_PATH_SIZE);
         n = strlen(ret_text);
         if (name[0] != 0)
-                (void) snprintf(ret_text + n, TRACER_PATH_SIZE - n, "/%s", name);
+                (void)snprintf(ret_text + n, TRACER_PATH_SIZE - n, "/%s", name);
 }
 
 static void read_paths(const Look *look) {
@@ -118,7 +119,7 @@ static void read_paths(const Look *look) {
         if (call->path != 0)
                 read_path(look, call->dir, call->path, event->path);
         else if (call->fd != 0)
-                read_fd_name(look, (int) argument(look, call->fd), event->path, sizeof event->path);
+                read_fd_name(look, (int)argument(look, call->fd), event->path, sizeof event->path);
         if (call->path2 != 0)
                 read_path(look, call->dir2, call->path2, event->path2);
 }
@@ -145,7 +146,7 @@ static int kind_of_fd(const Look *look, int fd) {
         char link[64], name[TRACER_PATH_SIZE];
         struct stat st;
 
-        (void) snprintf(link, sizeof link, "/proc/%d/fd/%d", look->event->pid, fd);
+        (void)snprintf(link, sizeof link, "/proc/%d/fd/%d", look->event->pid, fd);
         if (stat(link, &st) < 0)
                 return 0;
         if (S_ISSOCK(st.st_mode))
@@ -159,33 +160,33 @@ static int kind_of_fd(const Look *look, int fd) {
 }
 
 static int gap(const Look *look, const char *what, const char *path) {
-        (void) snprintf(look->problem, TRACER_PROBLEM_SIZE, "process %d: %s: %s%s%.300s", look->event->pid,
-                        look->event->name, what, path[0] != 0 ? ": " : "", path);
+        (void)snprintf(look->problem, TRACER_PROBLEM_SIZE, "process %d: %s: %s%s%.300s", look->event->pid,
+                       look->event->name, what, path[0] != 0 ? ": " : "", path);
         return -ENOTSUP;
 }
 
 static int quiet(const Look *look) {
-        (void) look;
+        (void)look;
         return 0;
 }
 
 static int disk(const Look *look) {
-        (void) look;
+        (void)look;
         return TRACER_DISK;
 }
 
 static int proc(const Look *look) {
-        (void) look;
+        (void)look;
         return TRACER_PROC;
 }
 
 static int net(const Look *look) {
-        (void) look;
+        (void)look;
         return TRACER_NET;
 }
 
 static int by_fd(const Look *look) {
-        return kind_of_fd(look, (int) argument(look, look->call->fd));
+        return kind_of_fd(look, (int)argument(look, look->call->fd));
 }
 
 /* For a link it is the new name that is changed: linkat("/proc/self/fd/3", …) gives a nameless file its name. */
@@ -213,7 +214,7 @@ static int by_open(const Look *look) {
 static int by_open_how(const Look *look) {
         uint64_t flags = O_CREAT; /* struct open_how begins with the flags; unreadable: the call fails, count it */
 
-        (void) call_read_memory(look->event->pid, argument(look, look->call->flags), &flags, sizeof flags);
+        (void)call_read_memory(look->event->pid, argument(look, look->call->flags), &flags, sizeof flags);
         return by_open_flags(look, flags);
 }
 
@@ -226,7 +227,7 @@ static bool may_be_mapped(const char *path) {
 /* Stores through a mapping are no system calls: they could be neither counted nor recorded. */
 static int by_map(const Look *look) {
         uint64_t type = argument(look, 4) & 0x0f;
-        int fd = (int) argument(look, 5);
+        int fd = (int)argument(look, 5);
         char name[TRACER_PATH_SIZE];
 
         if ((argument(look, 3) & PROT_WRITE) == 0 || (argument(look, 4) & MAP_ANONYMOUS) != 0)
@@ -248,7 +249,7 @@ static bool is_shared_file(char *line, uint64_t from, uint64_t to, const char **
         line[strcspn(line, "\n")] = 0;
         *ret_path = line + n_path;
         return perms[3] == 's' && inode != 0 && start < to && from < end && **ret_path == '/' &&
-                !is_virtual(*ret_path) && strncmp(*ret_path, "/memfd:", 7) != 0 && !may_be_mapped(*ret_path);
+               !is_virtual(*ret_path) && strncmp(*ret_path, "/memfd:", 7) != 0 && !may_be_mapped(*ret_path);
 }
 
 static int by_protect(const Look *look) {
@@ -260,24 +261,24 @@ static int by_protect(const Look *look) {
 
         if ((argument(look, 3) & PROT_WRITE) == 0)
                 return 0;
-        (void) snprintf(name, sizeof name, "/proc/%d/maps", look->event->pid);
+        (void)snprintf(name, sizeof name, "/proc/%d/maps", look->event->pid);
         file = fopen(name, "re");
         if (file == NULL)
                 return gap(look, "its memory map cannot be read", "");
         while (r == 0 && fgets(line, sizeof line, file) != NULL)
                 if (is_shared_file(line, from, to, &path))
                         r = gap(look, "a shared mapping of a file becomes writable", path);
-        (void) fclose(file);
+        (void)fclose(file);
         return r;
 }
 
 static int by_ioctl(const Look *look) {
-        int kind = kind_of_fd(look, (int) argument(look, 1));
+        int kind = kind_of_fd(look, (int)argument(look, 1));
         char text[32];
 
         if (kind != TRACER_DISK)
                 return 0;
-        switch ((uint32_t) argument(look, 2)) {
+        switch ((uint32_t)argument(look, 2)) {
         case FICLONE:
         case FICLONERANGE:
         case FS_IOC_SETFLAGS:
@@ -295,14 +296,14 @@ static int by_ioctl(const Look *look) {
         case TIOCGPGRP:
                 return 0;
         default:
-                (void) snprintf(text, sizeof text, "0x%llx", (unsigned long long) argument(look, 2));
+                (void)snprintf(text, sizeof text, "0x%llx", (unsigned long long)argument(look, 2));
                 return gap(look, "a request to a file that is in no table", text);
         }
 }
 
 /* A local socket is a file with a name. */
 static int by_bind(const Look *look) {
-        struct sockaddr_un address = { 0 };
+        struct sockaddr_un address = {0};
         uint64_t size = argument(look, 3);
         TracerEvent *event = look->event;
 
@@ -312,7 +313,7 @@ static int by_bind(const Look *look) {
                 return 0;
         if (address.sun_family != AF_UNIX || address.sun_path[0] == 0)
                 return 0;
-        (void) snprintf(event->path, sizeof event->path, "%.*s", (int) sizeof address.sun_path, address.sun_path);
+        (void)snprintf(event->path, sizeof event->path, "%.*s", (int)sizeof address.sun_path, address.sun_path);
         return TRACER_DISK;
 }
 
@@ -433,21 +434,21 @@ static void read_link_text(const Look *look) {
 
 int call_classify(const CallOutputs *outputs, TracerEvent *event, char *ret_problem) {
         const Call *call = call_find(event->syscall);
-        const Look look = { call, outputs, event, ret_problem };
+        const Look look = {call, outputs, event, ret_problem};
         int kind;
 
         event->path[0] = event->path2[0] = 0;
         if (call == NULL) {
-                (void) snprintf(ret_problem, TRACER_PROBLEM_SIZE,
-                                "process %d: system call %d is in no table: does it change the disk?", event->pid,
-                                event->syscall);
+                (void)snprintf(ret_problem, TRACER_PROBLEM_SIZE,
+                               "process %d: system call %d is in no table: does it change the disk?", event->pid,
+                               event->syscall);
                 return -ENOTSUP;
         }
         event->name = call->name;
         kind = call->kind(&look);
         if (kind <= 0)
                 return kind;
-        event->kind = (TracerKind) kind;
+        event->kind = (TracerKind)kind;
         if (event->path[0] == 0)
                 read_paths(&look);
         read_link_text(&look);

@@ -13,14 +13,16 @@ typedef struct CallOutputs {
         size_t n_files;
 } CallOutputs;
 
-/* Expects pid, syscall and args of the event; fills name, and for what counts kind, path and path2. Returns the TracerKind,
- * 0 for what changes nothing that is counted, or -ENOTSUP with ret_problem (TRACER_PROBLEM_SIZE) set: a gap. */
+/* Expects pid, syscall and args of the event; fills name, and for what counts kind, path and path2. Returns the
+ * TracerKind, 0 for what changes nothing that is counted, or -ENOTSUP with ret_problem (TRACER_PROBLEM_SIZE) set: a
+ * gap. */
 int call_classify(const CallOutputs *outputs, TracerEvent *event, char *ret_problem);
 
 /* Does it make a process or a thread? */
 bool call_is_forking(int nr);
 
-/* Which argument (0 …) is the number of bytes, or with *ret_is_vector of iovecs, that are written? -1: it is no write. */
+/* Which argument (0 …) is the number of bytes, or with *ret_is_vector of iovecs, that are written? -1: it is no
+ * write. */
 int call_size_argument(int nr, bool *ret_is_vector);
 
 /* process_vm_readv() and process_vm_writev(), whole or not at all. Return 0 or a negative errno. */

@@ -23,7 +23,7 @@ static int read_file(const char *name, char *ret_text, size_t size) {
                 return -errno;
         n = fread(ret_text, 1, size - 1, file);
         ret_text[n] = 0;
-        (void) fclose(file);
+        (void)fclose(file);
         return n > 0 ? 0 : -ESRCH;
 }
 
@@ -33,7 +33,7 @@ int proc_stat(pid_t pid, ProcStat *ret_stat) {
         const char *rest;
         int r;
 
-        (void) snprintf(name, sizeof name, "/proc/%d/stat", pid);
+        (void)snprintf(name, sizeof name, "/proc/%d/stat", pid);
         r = read_file(name, text, sizeof text);
         if (r < 0)
                 return r;
@@ -54,9 +54,9 @@ int proc_each(const char *directory, void (*each)(pid_t id, void *userdata), voi
         if (dir == NULL)
                 return -errno;
         while ((entry = readdir(dir)) != NULL)
-                if (isdigit((unsigned char) entry->d_name[0]))
-                        each((pid_t) strtol(entry->d_name, NULL, 10), userdata);
-        (void) closedir(dir);
+                if (isdigit((unsigned char)entry->d_name[0]))
+                        each((pid_t)strtol(entry->d_name, NULL, 10), userdata);
+        (void)closedir(dir);
         return 0;
 }
 
@@ -64,7 +64,7 @@ bool proc_is_traced_by_us(pid_t tid) {
         char name[64], text[4096];
         const char *line;
 
-        (void) snprintf(name, sizeof name, "/proc/%d/status", tid);
+        (void)snprintf(name, sizeof name, "/proc/%d/status", tid);
         if (read_file(name, text, sizeof text) < 0)
                 return false;
         line = strstr(text, "\nTracerPid:");
@@ -122,11 +122,11 @@ static void hunt_look(pid_t pid, void *userdata) {
                 return;
         hunt->found[hunt->n_found++] = pid;
         if (stat.state == 'Z' || stat.state == 'X') {
-                (void) waitpid(pid, NULL, WNOHANG);
+                (void)waitpid(pid, NULL, WNOHANG);
                 return;
         }
         hunt->n_alive++;
-        (void) kill(pid, SIGSTOP);
+        (void)kill(pid, SIGSTOP);
 }
 
 /* Looks until nobody new turns up: then the kin of all that were found were looked at, too. */
@@ -136,25 +136,25 @@ static size_t hunt_sweep(Hunt *hunt) {
         hunt->n_found = hunt->n_alive = 0;
         do {
                 before = hunt->n_found;
-                (void) proc_each("/proc", hunt_look, hunt);
+                (void)proc_each("/proc", hunt_look, hunt);
         } while (hunt->n_found != before);
         for (size_t i = 0; i < hunt->n_found; i++)
-                (void) kill(hunt->found[i], SIGKILL);
+                (void)kill(hunt->found[i], SIGKILL);
         return hunt->n_alive;
 }
 
 int tracer_end_released(TracerResult *result) {
-        const struct timespec pause = { .tv_nsec = 1000 * 1000 };
-        Hunt hunt = { .result = result, .own_session = getsid(0) };
+        const struct timespec pause = {.tv_nsec = 1000 * 1000};
+        Hunt hunt = {.result = result, .own_session = getsid(0)};
 
         if (result->n_released == 0)
                 return 0;
         for (unsigned tries = 0; hunt_sweep(&hunt) > 0; tries++) {
                 if (tries >= 5000)
                         return -ETIMEDOUT;
-                (void) nanosleep(&pause, NULL);
+                (void)nanosleep(&pause, NULL);
         }
-        (void) hunt_sweep(&hunt); /* the last of the dead, if they are ours to reap */
+        (void)hunt_sweep(&hunt); /* the last of the dead, if they are ours to reap */
         result->n_released = 0;
         return 0;
 }

@@ -33,7 +33,7 @@ int regs_set_argument(pid_t tid, unsigned index, uint64_t value) {
 }
 
 int regs_set_result(pid_t tid, int64_t value) {
-        return poke(tid, offsetof(struct user_regs_struct, rax), (uint64_t) value);
+        return poke(tid, offsetof(struct user_regs_struct, rax), (uint64_t)value);
 }
 
 #elif defined(__aarch64__)
@@ -46,14 +46,14 @@ const uint32_t regs_arch = AUDIT_ARCH_AARCH64;
 
 int regs_skip_call(pid_t tid) {
         int nr = -1;
-        struct iovec iov = { &nr, sizeof nr };
+        struct iovec iov = {&nr, sizeof nr};
 
         return ptrace(PTRACE_SETREGSET, tid, NT_ARM_SYSTEM_CALL, &iov) < 0 ? -errno : 0;
 }
 
 int regs_set_argument(pid_t tid, unsigned index, uint64_t value) {
         struct user_regs_struct regs;
-        struct iovec iov = { &regs, sizeof regs };
+        struct iovec iov = {&regs, sizeof regs};
 
         if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov) < 0)
                 return -errno;
@@ -62,7 +62,7 @@ int regs_set_argument(pid_t tid, unsigned index, uint64_t value) {
 }
 
 int regs_set_result(pid_t tid, int64_t value) {
-        return regs_set_argument(tid, 0, (uint64_t) value);
+        return regs_set_argument(tid, 0, (uint64_t)value);
 }
 
 #else

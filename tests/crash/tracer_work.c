@@ -28,7 +28,7 @@ static int work_child(void) {
 
 /* Eight events on the disk; tracer_test.c has the state after each of them. */
 static int work_steps(void) {
-        struct iovec iov = { (void *) (uintptr_t) "12345678", 8 };
+        struct iovec iov = {(void *)(uintptr_t) "12345678", 8};
         int fd;
 
         if (mkdir("e1", 0777) < 0)
@@ -54,16 +54,16 @@ static int work_tidy(void) {
         int r = work_steps();
 
         if (r != 0)
-                (void) rmdir("e1");
+                (void)rmdir("e1");
         return r;
 }
 
 static int work_write(const char *name, size_t size) {
-        char data[64] = { 0 };
+        char data[64] = {0};
         int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         ssize_t n = write(fd, data, size);
 
-        return n == (ssize_t) size ? 0 : n > 0 ? (int) n : 1;
+        return n == (ssize_t)size ? 0 : n > 0 ? (int)n : 1;
 }
 
 static int work_service(const char *program, const char *dir) {
@@ -71,7 +71,7 @@ static int work_service(const char *program, const char *dir) {
         int status;
 
         if (pid == 0) {
-                (void) execl(program, program, "service", dir, (char *) NULL);
+                (void)execl(program, program, "service", dir, (char *)NULL);
                 _exit(127);
         }
         status = mkdir("after", 0777);
@@ -87,10 +87,10 @@ static int work_orphan(void) {
                 return 1;
         pid = fork();
         if (pid == 0) {
-                (void) close(fds[1]);
+                (void)close(fds[1]);
                 _exit(read(fds[0], &byte, 1) != 0 || mkdir("orphan", 0777) < 0);
         }
-        (void) mkdir("root", 0777);
+        (void)mkdir("root", 0777);
         return 0;
 }
 
@@ -100,7 +100,7 @@ static int work_brood(void) {
                 pid_t pid = fork();
 
                 if (pid == 0) {
-                        (void) usleep(500);
+                        (void)usleep(500);
                         _exit(fork() < 0);
                 }
                 if (pid < 0 || waitpid(pid, NULL, 0) < 0)
@@ -111,7 +111,7 @@ static int work_brood(void) {
 static void *thread_main(void *argument) {
         char name[16];
 
-        (void) snprintf(name, sizeof name, "t%d", *(int *) argument);
+        (void)snprintf(name, sizeof name, "t%d", *(int *)argument);
         if (mkdir(name, 0777) < 0)
                 __atomic_add_fetch(&n_threads_failed, 1, __ATOMIC_SEQ_CST);
         return NULL;
@@ -127,12 +127,12 @@ static int work_threads(void) {
                         return 1;
         }
         for (int i = 0; i < 8; i++)
-                (void) pthread_join(threads[i], NULL);
+                (void)pthread_join(threads[i], NULL);
         return n_threads_failed != 0;
 }
 
 static void *exec_main(void *argument) {
-        (void) execl("/proc/self/exe", "tracer_work", "steps", (char *) argument, (char *) NULL);
+        (void)execl("/proc/self/exe", "tracer_work", "steps", (char *)argument, (char *)NULL);
         return NULL;
 }
 
@@ -142,7 +142,7 @@ static int work_thread_exec(char *dir) {
 
         if (pthread_create(&thread, NULL, exec_main, dir) != 0)
                 return 1;
-        (void) pthread_join(thread, NULL);
+        (void)pthread_join(thread, NULL);
         return 1;
 }
 
