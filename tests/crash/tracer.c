@@ -2,11 +2,11 @@
 /* The tracer's loop. Each known thread is waited for by its own id: the caller's other children stay untouched.
  * SIGCHLD is blocked meanwhile and taken by sigtimedwait(), so that nothing spins and the deadline holds.
  *
- * * Tracer and tracees share one processor: only one of them runs at a time anyway, and waking somebody on another
+ * Tracer and tracees share one processor: only one of them runs at a time anyway, and waking somebody on another
  * processor made each stop four times as long (41 against 8 microseconds). What is released gets its processors
  * back.
  *
- * * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already,
+ * Killing a tree has one trap: a child that was born while its parent was being killed is attached to us already,
  * but the stop that would have told us is lost with the parent. So after a kill that met somebody inside a fork,
  * /proc is asked. */
 #include <errno.h>

@@ -2,17 +2,17 @@
 /* Runs a command, follows its threads and children, numbers what they do to the world, and strikes at the N-th of
  * these events: SIGKILL, an error, a lie, a short write.
  *
- * * Pure PTRACE_SYSCALL, no seccomp: a filter would be inherited by the services that the command starts, and
+ * Pure PTRACE_SYSCALL, no seccomp: a filter would be inherited by the services that the command starts, and
  * without a tracer every filtered call of theirs would fail with ENOSYS. Here a released process is exactly what it
  * would be untraced.
  *
- * * There is one counter for the whole tree. It is as deterministic as the command: same inputs and no race between
+ * There is one counter for the whole tree. It is as deterministic as the command: same inputs and no race between
  * its own processes, same numbers. Counting starts after the exec of the command itself.
  *
- * * There are no silent gaps: a system call that the table in tracer_calls.c does not know, a writable shared
+ * There are no silent gaps: a system call that the table in tracer_calls.c does not know, a writable shared
  * mapping of a file other than lock.mdb, and a foreign system call ABI end the run with TRACER_GAP.
  *
- * * One run at a time, from a thread that stays the same; other children of the caller are left alone. LeakSanitizer
+ * One run at a time, from a thread that stays the same; other children of the caller are left alone. LeakSanitizer
  * cannot work under ptrace, so LSAN_OPTIONS=detect_leaks=0 is added to the environment unless it sets LSAN_OPTIONS
  * itself. */
 #pragma once
