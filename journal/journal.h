@@ -71,13 +71,16 @@ typedef enum StepState {
         STEP_STUCK,
         STEP_RESOLVED,
         STEP_FINISHED,
+        STEP_REFUSED, /* FAILED without an INTENT: there is nothing to put back */
 } StepState;
 
 /* The order of one transaction so far. Zero-initialised is "nothing yet". */
 typedef struct TxOrder {
         TxPhase phase;
-        StepState *steps; /* owned; grows */
+        StepState *steps; /* owned; grows; beyond n_steps a step is STEP_NONE */
         size_t n_steps;
+        StepState *groups; /* owned; grows: none, failed, undone */
+        size_t n_groups;
 } TxOrder;
 void tx_order_done(TxOrder *o);
 /* Advances by one record, or -EBADMSG with ERR_JOURNAL_DAMAGED (naming the phase, the step's state and the kind) and nothing changed.

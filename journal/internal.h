@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the journal share. Nobody outside includes this. */
+#pragma once
+
+#include "core/base/fs.h"
+#include "journal/codec.h"
+#include "journal/store.h"
+
+#define JOURNAL_ROOM_KEPT (512u << 10) /* for recovery, on a full disk */
+
+/* The order of a transaction as of its record last_seq. */
+typedef struct OrderEntry {
+        uint64_t tx, last_seq;
+        uint64_t n_records; /* as counted by trail_order */
+        TxOrder order;
+} OrderEntry;
+
+typedef struct OrderCache {
+        OrderEntry *entries;
+        size_t n;
+} OrderCache;
+
+struct Journal {
+        int root; /* borrowed */
+        char *dir, *lock_dir;
+        JournalMode mode;
+        Store *store;
+        int lock_fd; /* journal-writer: locked only while a write is open */
+        uint8_t boot[16], id[16];
+        uint64_t map_size, preallocate;
+        uint64_t anchor_seq; /* as of opening, or our last journal_anchor */
+        uint64_t commits;
+        bool is_poisoned;
+        OrderCache orders;
+};
+
+struct JournalWrite {
+        Journal *journal;
+        StoreTxn *txn;
+        JournalState state;
+        OrderCache orders; /* as this write leaves them */
+        uint64_t begin;    /* seq of this write's BEGIN; 0: none */
+        uint64_t row_seq;  /* what rows written now are stamped with */
+        bool is_changed, is_failed;
+        bool is_locked;
+};
+
+/* journal.c: paths, and the file system around the environment */
+char *journal_name(const JournalOptions *o, const char *name); /* dir/name, owned by the caller */
+uint64_t journal_map_size(const JournalOptions *o);
+/* Opens the environment in dir/name of the options. */
+int journal_store_open(const JournalOptions *o, const char *name, StoreOptions how, Store **ret, Error *err);
+/* A Journal around a store; takes *store. */
+int journal_new(const JournalOptions *o, JournalMode mode, Store **store, Journal **ret, Error *err);
+/* Opens a lock file, making it and the folder where they are missing; locks nothing. */
+int journal_lock_new(int root, const char *dir, const char *name, int *ret_fd, Error *err);
+int journal_lock(int fd, Error *err);
+void journal_unlock(int fd);
+int journal_check_metas(const JournalOptions *o, Error *err);
+/* An empty environment under dir/name, which is removed first. */
+int journal_make_aside(const JournalOptions *o, const char *name, Store **ret, Error *err);
+int journal_usable(const Journal *j, Error *err);
+JournalOptions journal_options(const Journal *j); /* borrowed from j */
+/* Where damage was seen: writes journal.bad, best effort. Returns r. */
+int journal_mark_bad(const JournalOptions *o, int r, Error *err);
+
+/* read.c */
+int state_read(StoreTxn *t, JournalState *ret, Error *err);
+int journal_read_begin(Journal *j, StoreTxn **ret, JournalState *ret_state, Error *err);
+/* The record and its bytes, both borrowed from the transaction; the journal's own prefix is still there. -ENOENT quietly. */
+int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err);
+/* As above where the record must be: missing is damage. */
+int record_read_kept(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err);
+/* In order: the record `expected` (by a seek when is_first), or the REPAIR behind a lost range that begins there. -ENOENT quietly at the end. */
+int record_next(StoreTxn *t, uint64_t expected, bool is_first, Record *ret, Slice *ret_raw, Error *err);
+int record_list_add(RecordList *l, const Record *r, Error *err); /* a copy */
+int rows_read(StoreTxn *t, const char *prefix, size_t limit, RowList *ret, Error *err);
+int row_read(StoreTxn *t, const char *key, RowList *ret, Error *err);
+/* Seq of the last record of a transaction; 0: none. */
+int trail_last(StoreTxn *t, uint64_t tx, uint64_t *ret, Error *err);
+int trail_order(StoreTxn *t, uint64_t tx, uint64_t first_seq, OrderEntry *ret, Error *err);
+
+/* write.c */
+/* Chains the record at state->head_seq + 1 (or at r->seq, when greater: only for REPAIR) and moves the head. */
+int journal_append(StoreTxn *t, JournalState *s, Record *r, Error *err);
+int journal_append_raw(StoreTxn *t, JournalState *s, const Record *r, Slice raw, Error *err);
+int state_write(StoreTxn *t, const JournalState *s, Error *err);
+void record_stamp(Record *r, const uint8_t boot[static 16]);
+int write_begin(Journal *j, JournalWrite **ret, Error *err); /* locks */
+int write_rows_clear(JournalWrite *w, Error *err);
+void order_cache_done(OrderCache *c);
+/* Bytes free in the file and really allocated, after trying to make them `wanted`. */
+int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error *err);
+
+/* anchor.c */
+/* 0: none, or one that does not check (ret->seq is 0). */
+int anchor_read(const JournalOptions *o, Anchor *ret, Error *err);
+int anchor_write(const JournalOptions *o, const Anchor *a, Error *err);
+
+/* segments.c */
+/* Appends the records from the last one in segments/ up to the head; durable when it returns. */
+int segments_append(Journal *j, StoreTxn *t, const JournalState *s, Error *err);
+/* Deletes files that hold only records before first_kept. */
+int segments_drop(Journal *j, uint64_t first_kept, Error *err);
+/* Whole valid records in order, until non-zero. */
+typedef int (*SegmentVisit)(const Record *r, Slice raw, void *userdata);
+int segments_visit(const JournalOptions *o, const char *journal, SegmentVisit visit, void *userdata, Error *err);
+
+/* verify.c */
+typedef enum VerifyDepth {
+        VERIFY_FROM_ANCHOR, /* what opening needs */
+        VERIFY_ALL,
+} VerifyDepth;
+/* In a forked child. 0 and a report, sound or not; negative when it could not look. */
+int verify_forked(const JournalOptions *o, VerifyDepth depth, JournalReport *ret, ErrorCode *ret_code, Error *err);
