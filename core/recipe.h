@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recipe: the one table from what a service should be to the steps that make it so.
+ *
+ * A Target holds everything that could vary, already chosen. The table's rows say under which condition a step exists, what it needs to know, what it stands
+ * on, and whether the program must be started anew for it. A row whose artifact is already as wanted becomes no step, but stays in the service's list of artifacts.
+ */
+#pragma once
+
+#include "core/engine_state.h"
+#include "core/plan.h"
+
+typedef struct Target {
+        Engine *engine;
+        const char *flow;
+        const char *service;
+        Value *row;        /* the service as committed; NULL: there is none */
+        Value *spec;       /* as wanted, normalised */
+        Value *source;     /* facts the source resolved to */
+        Value *secrets;    /* {NAME: secret}: chosen or generated */
+        char *version;
+        bool release_exists;
+        bool wants_running, is_running, is_failed;
+        bool overwrite, purge;
+        int64_t port;      /* 0: none */
+        Prefetched prefetched; /* fd -1: none */
+        Value *hold_why;   /* for Plan.held */
+        Value *prune;      /* [text] versions beyond retention */
+        Value *notes;      /* [text] for Plan.remarks */
+} Target;
+void target_done(Target *t);
+#define _cleanup_target_ _cleanup_(target_done)
+
+/* The plan for deploy, apply, upgrade, rollback (recipe_converge), remove, and start, stop, restart (recipe_run). A plan without steps: nothing to change. */
+int recipe_converge(Target *t, Plan **ret, Error *err);
+int recipe_remove(Target *t, Plan **ret, Error *err);
+int recipe_run(Target *t, Plan **ret, Error *err);
