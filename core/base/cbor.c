@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcbor reads and writes single heads; this file decides which heads may stand where. Its tree half (cbor_load) is never
- * used: it allocates what a declared length asks for. Here a length that the remaining input cannot hold is refused first.
+ * libcbor reads and writes single heads; this file decides which heads may stand where. Its tree half (cbor_load) is
+ * never used: it allocates what a declared length asks for. Here a length that the remaining input cannot hold is refused
+ * first.
  */
 #include <assert.h>
 #include <cbor.h>
@@ -103,7 +104,7 @@ static int put_secret(Buffer *b, const Value *v, Error *err) {
         return r < 0 ? r : put_data(b, encode_bytes, v->bytes.data, v->bytes.size, err);
 }
 
-/* The order of the encoded keys: numbers before texts, then by value; texts by length (it comes first), then by content. */
+/* The order of the encoded keys: numbers first, by value; then texts by length (it is written first), then by content. */
 static int compare_entries(const void *a, const void *b) {
         const MapEntry *x = *(const MapEntry *const *)a, *y = *(const MapEntry *const *)b;
         if (!x->name || !y->name) {
@@ -159,7 +160,8 @@ static int encode_value(Buffer *b, const Value *v, unsigned depth, Error *err) {
                         r = put_head(b, encode_map, v->map.n, err);
                 for (size_t i = 0; r >= 0 && i < v->map.n; i++) {
                         const MapEntry *e = sorted[i];
-                        r = e->name ? put_text(b, e->name, strlen(e->name), err) : put_head(b, cbor_encode_uint, e->num, err);
+                        r = e->name ? put_text(b, e->name, strlen(e->name), err)
+                                    : put_head(b, cbor_encode_uint, e->num, err);
                         if (r >= 0)
                                 r = encode_value(b, e->value, depth + 1, err);
                 }
@@ -491,7 +493,8 @@ static int decode_value(Decoder *d, unsigned depth, Value **ret, Error *err) {
                 if (r >= 0)
                         r = decode_value(d, depth + 1, &child, err);
                 if (r >= 0)
-                        r = is_map ? value_add_entry(out, TAKE_PTR(name), num, child, err) : value_append(out, child, err);
+                        r = is_map ? value_add_entry(out, TAKE_PTR(name), num, child, err)
+                                   : value_append(out, child, err);
                 if (r < 0)
                         return r;
         }

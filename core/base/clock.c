@@ -9,7 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/digest.h"
 
-/* 2024-01-01: no clock that is set shows an earlier time. Not the date of the build: equal sources make equal programs. */
+/* 2024-01-01: a clock that is set shows no earlier time. Not the date of the build: equal sources, equal programs. */
 #define CLOCK_TRUSTED_FROM_USEC (INT64_C(1704067200) * INT64_C(1000000))
 
 static int64_t clock_read_usec(clockid_t clock) {
@@ -94,7 +94,7 @@ void duration_format(uint64_t usec, char ret[static 32]) {
                 snprintf(ret, 32, "%u s", (unsigned)seconds);
 }
 
-/* "12" or "12.25" as millionths, at most six digits behind the point. Returns the number of characters, 0 if there is none. */
+/* "12" or "12.25" as millionths, at most six digits behind the point. Returns the number of characters, 0: no number. */
 static size_t parse_millionths(const char *text, uint64_t *ret) {
         uint64_t n = 0, scale = 1000000;
         size_t i = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 is OpenSSL's, BLAKE2b libsodium's; CRC-32C is eight table look-ups per eight bytes, the same on every host. */
+/* SHA-256 is OpenSSL's, BLAKE2b libsodium's; CRC-32C is eight table look-ups per eight bytes, alike on every host. */
 #include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>

@@ -17,8 +17,8 @@ typedef struct Judge {
 } Judge;
 
 static const Judge judge_writing = {-EINVAL, ERR_FAILED, NULL, false};
-static const Judge judge_reading = {-EBADMSG, ERR_JOURNAL_VERSION, "It was written by a newer pawl: settle it with that one.",
-                                    true};
+static const Judge judge_reading = {-EBADMSG, ERR_JOURNAL_VERSION,
+                                    "It was written by a newer pawl: settle it with that one.", true};
 
 static const Field *field_by_name(const Field *fields, const char *name) {
         for (const Field *f = fields; f->num != 0; f++)
@@ -209,7 +209,8 @@ static int convert(const Field *f, const Value *v, bool to_numbers, Value **ret,
                 const MapEntry *e = is_list ? NULL : &v->map.entries[i];
                 const Field *child = &item;
                 if (e)
-                        child = to_numbers ? field_by_name(f->fields, e->name) : field_by_num(f->fields, e->name ? 0 : e->num);
+                        child = to_numbers ? field_by_name(f->fields, e->name)
+                                           : field_by_num(f->fields, e->name ? 0 : e->num);
                 if (!child)
                         return wrong_name(&judge_reading, e, err);
                 Value *converted = NULL;

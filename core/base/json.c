@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Written by hand, because a library would sort or lose what Value keeps; read by jansson, whose tree is then converted under
- * our own limits. What is written is always valid: bytes that are not UTF-8 become U+FFFD.
+ * Written by hand, because a library would sort or lose what Value keeps; read by jansson, whose tree is then converted
+ * under our own limits. What is written is always valid: bytes that are not UTF-8 become U+FFFD.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -26,7 +26,8 @@ static size_t character_length(const char *s, size_t n) {
 }
 
 static void add_escaped(Text *t, unsigned char c) {
-        static const char *const names[0x20] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+        static const char *const names[0x20] = {
+                ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
         if (c < 0x20 && names[c])
                 text_add(t, names[c]);
         else if (c < 0x20 || c == 0x7f)
@@ -215,8 +216,8 @@ int json_decode(const char *text, size_t size, Value **ret, Error *err) {
                 /* jansson quotes what is near, which may be a secret. */
                 const char *near = strstr(reason.text, " near '");
                 int n = near ? (int)(near - reason.text) : (int)strlen(reason.text);
-                return error_set(err, -EBADMSG, ERR_FAILED, NULL, "malformed JSON at line %d, column %d: %.*s", reason.line,
-                                 reason.column, n, reason.text);
+                return error_set(err, -EBADMSG, ERR_FAILED, NULL, "malformed JSON at line %d, column %d: %.*s",
+                                 reason.line, reason.column, n, reason.text);
         }
         return convert(j, 0, ret, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sealed secret is nonce (24 bytes), ciphertext, tag (16 bytes). What a ciphertext is for is authenticated with it, so that
- * a wrapped key cannot pass for a secret. Nonces are random: at 192 bits they do not repeat.
+ * A sealed secret is nonce (24 bytes), ciphertext, tag (16 bytes). What a ciphertext is for is authenticated with it, so
+ * that a wrapped key cannot pass for a secret. Nonces are random: at 192 bits they do not repeat.
  */
 #include <assert.h>
 #include <errno.h>
@@ -87,8 +87,8 @@ void seal_digest(const SealKey *k, const void *data, size_t size, uint8_t ret[st
 static void encrypt(const SealKey *k, const char *purpose, const void *data, size_t size, uint8_t *ret) {
         sodium_ready();
         randombytes_buf(ret, NONCE_SIZE);
-        crypto_aead_xchacha20poly1305_ietf_encrypt(ret + NONCE_SIZE, NULL, data, size, (const uint8_t *)purpose, strlen(purpose),
-                                                   NULL, ret, k->bytes);
+        crypto_aead_xchacha20poly1305_ietf_encrypt(ret + NONCE_SIZE, NULL, data, size, (const uint8_t *)purpose,
+                                                   strlen(purpose), NULL, ret, k->bytes);
 }
 
 /* ret holds size - NONCE_SIZE - TAG_SIZE. */
@@ -96,7 +96,8 @@ static bool decrypt(const SealKey *k, const char *purpose, const uint8_t *data, 
         sodium_ready();
         return size >= NONCE_SIZE + TAG_SIZE &&
                crypto_aead_xchacha20poly1305_ietf_decrypt(ret, NULL, NULL, data + NONCE_SIZE, size - NONCE_SIZE,
-                                                          (const uint8_t *)purpose, strlen(purpose), data, k->bytes) == 0;
+                                                          (const uint8_t *)purpose, strlen(purpose), data,
+                                                          k->bytes) == 0;
 }
 
 static int key_rejected(Error *err, const char *what) {

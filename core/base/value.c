@@ -438,8 +438,8 @@ bool value_has_secret(const Value *v) {
 
 const char *value_kind_name(ValueKind kind) {
         static const char *const names[] = {
-                [VALUE_NULL] = "null", [VALUE_BOOL] = "yes or no", [VALUE_INT] = "number", [VALUE_TEXT] = "text",
-                [VALUE_BYTES] = "bytes", [VALUE_ARRAY] = "list", [VALUE_MAP] = "map", [VALUE_SECRET] = "secret",
+                [VALUE_NULL] = "null",   [VALUE_BOOL] = "yes or no", [VALUE_INT] = "number", [VALUE_TEXT] = "text",
+                [VALUE_BYTES] = "bytes", [VALUE_ARRAY] = "list",     [VALUE_MAP] = "map",    [VALUE_SECRET] = "secret",
         };
         assert((size_t)kind < ELEMENTSOF(names));
         return names[kind];
