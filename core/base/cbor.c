@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libcbor reads and writes single heads; this file decides which heads may stand where. Its tree half (cbor_load) is
- * never used: it allocates what a declared length asks for. Here a length that the remaining input cannot hold is refused
- * first.
+ * never used: it allocates what a declared length asks for. Here a length that the remaining input cannot hold is
+ * refused first.
  */
 #include <assert.h>
 #include <cbor.h>
@@ -104,7 +104,7 @@ static int put_secret(Buffer *b, const Value *v, Error *err) {
         return r < 0 ? r : put_data(b, encode_bytes, v->bytes.data, v->bytes.size, err);
 }
 
-/* The order of the encoded keys: numbers first, by value; then texts by length (it is written first), then by content. */
+/* The order of the encoded keys: numbers first, by value; then texts, by length (it comes first), then by content. */
 static int compare_entries(const void *a, const void *b) {
         const MapEntry *x = *(const MapEntry *const *)a, *y = *(const MapEntry *const *)b;
         if (!x->name || !y->name) {

@@ -94,7 +94,7 @@ void duration_format(uint64_t usec, char ret[static 32]) {
                 snprintf(ret, 32, "%u s", (unsigned)seconds);
 }
 
-/* "12" or "12.25" as millionths, at most six digits behind the point. Returns the number of characters, 0: no number. */
+/* "12" or "12.25" as millionths, at most six digits behind the point. Returns how long it is; 0: not a number. */
 static size_t parse_millionths(const char *text, uint64_t *ret) {
         uint64_t n = 0, scale = 1000000;
         size_t i = 0;

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <string.h>
 
 /* jansson's flag of that name is not used here; ours is an enumerator. */
@@ -148,7 +147,7 @@ static int refuse(Error *err, const char *why) {
 
 /* 2^53: above it a double no longer says which integer was meant. */
 static int convert_real(double d, Value **ret, Error *err) {
-        if (d != floor(d) || d > 9007199254740992.0 || d < -9007199254740992.0)
+        if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) || (double)(int64_t)d != d)
                 return refuse(err, "a number that is not an integer");
         *ret = value_new_int((int64_t)d);
         return *ret ? 0 : error_no_memory(err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sealed secret is nonce (24 bytes), ciphertext, tag (16 bytes). What a ciphertext is for is authenticated with it, so
- * that a wrapped key cannot pass for a secret. Nonces are random: at 192 bits they do not repeat.
+ * A sealed secret is nonce (24 bytes), ciphertext, tag (16 bytes). What a ciphertext is for is authenticated with it,
+ * so that a wrapped key cannot pass for a secret. Nonces are random: at 192 bits they do not repeat.
  */
 #include <assert.h>
 #include <errno.h>
