@@ -49,6 +49,8 @@ void target_done(Target *t) {
         value_free(t->spec);
         value_free(t->source);
         value_free(t->secrets);
+        value_free(t->env);
+        value_free(t->env_file);
         value_free(t->hold_why);
         value_free(t->prune);
         value_free(t->notes);
@@ -223,7 +225,7 @@ static int file_args(char *path, Value *content, int64_t mode, Value **ret, Erro
 /* PORT > secrets > env > env_file. The flags' --env is already part of spec.env. */
 static int render_env(const Target *t, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *map = value_new_map(), *text = NULL;
-        const Value *layers[] = {value_get(t->spec, "env_file_values"), value_get(t->spec, "env"), t->secrets};
+        const Value *layers[] = {t->env_file, t->env, t->secrets};
         int r = map ? 0 : error_no_memory(err);
         for (size_t l = 0; r == 0 && l < ELEMENTSOF(layers); l++)
                 for (size_t i = 0; r == 0 && i < value_count(layers[l]); i++) {
@@ -703,6 +705,14 @@ static int set_copy(Value *map, const char *name, const Value *v, Error *err) {
         return v ? value_set(map, name, value_copy(v), err) : 0;
 }
 
+/* What goes into the environment, so that a rollback brings it back and a timer needs no caller's environment. */
+static int row_environment(const Target *t, Value *row, Error *err) {
+        int r = set_copy(row, "secrets", t->secrets, err);
+        if (r == 0)
+                r = set_copy(row, "env", t->env, err);
+        return r < 0 ? r : set_copy(row, "env_file", t->env_file, err);
+}
+
 static const char *target_previous(const Target *t) {
         const char *from = value_get_text(t->row, "version");
         if (!from)
@@ -726,7 +736,7 @@ static int row_service(Recipe *x, Error *err) {
         if (t->port > 0 && (r = value_set_int(row, "port", t->port, err)) < 0)
                 return r;
         if ((r = set_copy(row, "spec", t->spec, err)) < 0 || (r = set_copy(row, "source", t->source, err)) < 0 ||
-            (r = set_copy(row, "secrets", t->secrets, err)) < 0 || (r = set_copy(row, "artifacts", x->artifacts, err)) < 0)
+            (r = row_environment(t, row, err)) < 0 || (r = set_copy(row, "artifacts", x->artifacts, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "service/%s", t->service);
 }
@@ -744,7 +754,7 @@ static int row_release(Recipe *x, Error *err) {
                 return r;
         if ((r = value_set_text(row, "version", t->version, err)) < 0 || (r = value_set_text(row, "service", t->service, err)) < 0 ||
             (r = set_copy(row, "spec", t->spec, err)) < 0 || (r = set_copy(row, "source", t->source, err)) < 0 ||
-            (r = set_copy(row, "secrets", t->secrets, err)) < 0 || (r = value_set(row, "artifacts", TAKE_PTR(trees), err)) < 0 ||
+            (r = row_environment(t, row, err)) < 0 || (r = value_set(row, "artifacts", TAKE_PTR(trees), err)) < 0 ||
             (r = value_set_int(row, "updated", 0, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "release/%s/%s", t->service, t->version);

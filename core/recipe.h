@@ -18,6 +18,8 @@ typedef struct Target {
         Value *spec;       /* as wanted, normalised */
         Value *source;     /* facts the source resolved to */
         Value *secrets;    /* {NAME: secret}: chosen or generated */
+        Value *env;        /* {NAME: text or secret}: the spec's, with ${X} filled in */
+        Value *env_file;   /* {NAME: secret}: read from the spec's env_file */
         char *version;
         bool release_exists;
         bool wants_running, is_running, is_failed;

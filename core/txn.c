@@ -362,8 +362,13 @@ static int commit(Txn *x, Error *err) {
         int r = body ? rows_at_commit(x->trail, &rows, err) : error_no_memory(err);
         if (r == 0)
                 r = value_set(body, "rows", TAKE_PTR(rows), err);
+        bool is_first = x->trail->phase == TX_NONE; /* nothing on the host changes, only what pawl knows */
+        if (r == 0 && is_first)
+                r = reserve(x, err);
         if (r == 0)
                 r = ledger_open(&l, x->engine, x->trail, true, err);
+        if (r == 0 && is_first && (r = begin(x, &l, err)) != 0)
+                return r;
         if (r == 0)
                 r = add_pending_done(x, &l, err);
         if (r == 0)
@@ -395,6 +400,23 @@ static int finish(Txn *x, Error *err) {
         return r < 0 ? r : 0;
 }
 
+/* A process died while it put an optional group back: that comes first, then the flow goes on behind the group. */
+static int resume_groups(Txn *x, Error *err) {
+        int r = 0;
+        for (uint32_t g = 0; r == 0 && g < x->trail->plan->n_groups; g++) {
+                if (!x->trail->groups[g].is_failed || x->trail->groups[g].is_undone)
+                        continue;
+                Settle s = txn_settle(x);
+                s.is_recovery = true;
+                r = settle_reverse(&s, g + 1, err);
+                if (r == SETTLE_STAYS)
+                        return error_set(err, -EBUSY, ERR_LEFTOVERS, NULL, "%s could not be put back", x->trail->plan->groups[g].name);
+                if (r == 0)
+                        r = ledger_write(x->engine, x->trail, true, RECORD_GROUP_UNDONE, g | STEP_GROUP_BIT, NULL, err);
+        }
+        return r;
+}
+
 /* Runs effects and checks from the first that is not done. *ret_failed is the step that failed. */
 static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
         const Plan *p = x->trail->plan;
@@ -423,7 +445,9 @@ static int txn_go(Txn *x, Error *err) {
         uint32_t failed = RECORD_STEP_NONE;
         Error local = ERROR_INIT;
         Error *why = err ? err : &local;
-        int r = forward(x, &failed, why);
+        int r = resume_groups(x, why);
+        if (r == 0)
+                r = forward(x, &failed, why);
         if (r == TXN_CONFLICT)
                 return r;
         if (r == 0 && mutant_is("finish-before-commit")) {
@@ -434,7 +458,7 @@ static int txn_go(Txn *x, Error *err) {
                 r = read_back(x, why);
         if (r == 0) {
                 r = commit(x, why);
-                if (r < 0 && why->code == ERR_JOURNAL_IO)
+                if (r == TXN_CONFLICT || (r < 0 && why->code == ERR_JOURNAL_IO))
                         return r;
         }
         if (r < 0)
