@@ -54,7 +54,7 @@ int journal_store_open(const JournalOptions *o, const char *name, StoreOptions h
 int journal_new(const JournalOptions *o, JournalMode mode, Store **store, Journal **ret, Error *err);
 /* Opens a lock file, making it and the folder where they are missing; locks nothing. */
 int journal_lock_new(int root, const char *dir, const char *name, int *ret_fd, Error *err);
-int journal_lock(int fd, Error *err);
+int journal_lock(int fd, Error *err); /* waits; a negative descriptor is nothing to lock */
 void journal_unlock(int fd);
 int journal_check_metas(const JournalOptions *o, Error *err);
 /* An empty environment under dir/name, which is removed first. */
@@ -73,6 +73,10 @@ int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *e
 int record_read_kept(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err);
 /* In order: the record `expected` (by a seek when is_first), or the REPAIR behind a lost range that begins there. -ENOENT quietly at the end. */
 int record_next(StoreTxn *t, uint64_t expected, bool is_first, Record *ret, Slice *ret_raw, Error *err);
+/* May this record stand where `expected` is due? Yes when it is that one, or a REPAIR that tells what is lost between. */
+bool record_follows(const Record *r, uint64_t expected);
+/* -ENOENT when a REPAIR tells that this missing record is lost; else -EBADMSG. */
+int record_lost(StoreTxn *t, uint64_t seq, Error *err);
 int record_list_add(RecordList *l, const Record *r, Error *err); /* a copy */
 int rows_read(StoreTxn *t, const char *prefix, size_t limit, RowList *ret, Error *err);
 int row_read(StoreTxn *t, const char *key, RowList *ret, Error *err);
@@ -91,6 +95,12 @@ int write_rows_clear(JournalWrite *w, Error *err);
 void order_cache_done(OrderCache *c);
 /* Bytes free in the file and really allocated, after trying to make them `wanted`. */
 int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error *err);
+
+/* checkpoint.c */
+/* ret->body and n_body: the prefix, then the body; ret->body is owned by the caller. */
+int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *body, size_t n_body, Record *ret, Error *err);
+/* Drops all rows and makes them again from the records. */
+int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err);
 
 /* anchor.c */
 /* 0: none, or one that does not check (ret->seq is 0). */

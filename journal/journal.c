@@ -48,7 +48,9 @@ int journal_lock_new(int root, const char *dir, const char *name, int *ret_fd, E
 
 int journal_lock(int fd, Error *err) {
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        int r;
+        int r = 0;
+        if (fd < 0)
+                return 0;
         do
                 r = fcntl(fd, F_OFD_SETLKW, &whole);
         while (r < 0 && errno == EINTR);
@@ -57,7 +59,8 @@ int journal_lock(int fd, Error *err) {
 
 void journal_unlock(int fd) {
         struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-        (void)fcntl(fd, F_OFD_SETLK, &whole);
+        if (fd >= 0)
+                (void)fcntl(fd, F_OFD_SETLK, &whole);
 }
 
 /* ---- The object ---- */

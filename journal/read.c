@@ -52,8 +52,7 @@ int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *e
         return 0;
 }
 
-/* May `seq` be the first after expected - 1? Yes when it is expected itself, or a REPAIR that says what is lost between. */
-static bool gap_is_told(const Record *r, uint64_t expected) {
+bool record_follows(const Record *r, uint64_t expected) {
         RepairPrefix p;
         if (r->seq == expected)
                 return true;
@@ -74,7 +73,7 @@ int record_next(StoreTxn *t, uint64_t expected, bool is_first, Record *ret, Slic
         r = record_decode(raw.data, raw.size, &record, err);
         if (r < 0)
                 return error_context(err, r, "record %" PRIu64, expected);
-        if (key.size != sizeof(from) || be64_get(key.data) != record.seq || !gap_is_told(&record, expected))
+        if (key.size != sizeof(from) || be64_get(key.data) != record.seq || !record_follows(&record, expected))
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
                                  "the journal is damaged: record %" PRIu64 " is missing", expected);
         *ret = record;
@@ -105,8 +104,7 @@ int record_list_add(RecordList *l, const Record *r, Error *err) {
         return q;
 }
 
-/* -ENOENT when a REPAIR says that this record is lost. */
-static int lost_is_told(StoreTxn *t, uint64_t seq, Error *err) {
+int record_lost(StoreTxn *t, uint64_t seq, Error *err) {
         uint8_t from[8];
         Slice raw, key = SLICE(from, sizeof(from));
         Record record;
@@ -139,7 +137,7 @@ int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err) {
         r = record_read(t, seq, &record, NULL, err);
         /* Not there: told to be lost by a REPAIR (then the gap before that one begins at or before seq), or damage. */
         if (r == -ENOENT)
-                return lost_is_told(t, seq, err);
+                return record_lost(t, seq, err);
         if (r == 0)
                 r = record_hide_prefix(&record, err);
         if (r == 0)
@@ -281,7 +279,7 @@ int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, E
         while (seq <= state.head_seq) {
                 r = record_next(t, seq, seq == start, &record, NULL, err);
                 /* Whoever begins inside a lost range begins at the REPAIR behind it. */
-                if (r == -EBADMSG && seq == start && lost_is_told(t, seq, NULL) == -ENOENT) {
+                if (r == -EBADMSG && seq == start && record_lost(t, seq, NULL) == -ENOENT) {
                         start = ++seq;
                         continue;
                 }

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Repair: a new journal is built aside from the longest chain that still checks, taken by turns from the damaged environment
+ * and from segments/; it ends with REPAIR, which says what is lost; then the two are exchanged. The damaged one is kept.
+ *
+ * The numbers of lost records are not given again: marks on objects outside name them.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "journal/salvage.h"
+
+enum { BATCH = 1000, TURNS_MAX = 1000 };
+
+typedef struct Repair {
+        const JournalOptions *options;
+        const JournalRepair *how;
+        Journal *journal; /* the new one */
+        JournalWrite *write;
+        JournalState old; /* of the damaged one, if it reads */
+        bool has_old, has_base, want_keys;
+        unsigned n_batch;
+        uint64_t n_taken;
+        uint64_t highest; /* greatest seq seen anywhere */
+} Repair;
+
+/* ---- Taking records ---- */
+
+/* Where the new chain begins: as the old one did, or (its state does not read) with the first record that is found. */
+static int base_set(Repair *p, const Record *first, Error *err) {
+        StoreTxn *t = NULL;
+        JournalState s = {.first_seq = p->has_old ? p->old.first_seq : first->seq};
+        memcpy(s.first_prev, p->has_old ? p->old.first_prev : first->prev, sizeof(s.first_prev));
+        memcpy(s.head_hash, s.first_prev, sizeof(s.head_hash));
+        memcpy(s.id, p->old.id, sizeof(s.id));
+        s.head_seq = s.first_seq - 1;
+        int r = store_begin(p->journal->store, true, &t, err);
+        if (r < 0)
+                return r;
+        r = state_write(t, &s, err);
+        if (r < 0) {
+                store_abort(t);
+                return r;
+        }
+        p->has_base = true;
+        return store_commit(&t, err);
+}
+
+static int batch_begin(Repair *p, Error *err) {
+        return p->write ? 0 : write_begin(p->journal, &p->write, err);
+}
+
+static int batch_end(Repair *p, Error *err) {
+        p->n_batch = 0;
+        return p->write ? journal_commit(&p->write, err) : 0;
+}
+
+static int take_record(Repair *p, Slice raw, Error *err) {
+        Record record;
+        if (record_decode(raw.data, raw.size, &record, NULL) < 0)
+                return 0;
+        p->highest = MAX(p->highest, record.seq);
+        int r = p->has_base ? 0 : base_set(p, &record, err);
+        if (r == 0)
+                r = batch_begin(p, err);
+        if (r < 0)
+                return r;
+        JournalState *s = &p->write->state;
+        if (!record_follows(&record, s->head_seq + 1) || memcmp(record.prev, s->head_hash, sizeof(s->head_hash)) != 0)
+                return 0;
+        r = journal_append_raw(p->write->txn, s, &record, raw, err);
+        if (r < 0)
+                return r;
+        if (record.kind == RECORD_GENESIS)
+                memcpy(s->id, s->head_hash, sizeof(s->id));
+        p->write->is_changed = true;
+        p->n_taken++;
+        return ++p->n_batch < BATCH ? 0 : batch_end(p, err);
+}
+
+static int see_found(FoundKind kind, Slice data, void *userdata, Error *err) {
+        Repair *p = userdata;
+        switch (kind) {
+        case FOUND_STATE:
+                if (!p->has_base && state_decode(data.data, data.size, &p->old, NULL) == 0)
+                        p->has_old = true;
+                return 0;
+        case FOUND_RECORD:
+                return take_record(p, data, err);
+        case FOUND_KEY:
+                if (!p->want_keys || data.size <= 8 || be64_get(data.data) > p->write->state.head_seq)
+                        return 0;
+                return journal_write_key(p->write, be64_get(data.data), (const uint8_t *)data.data + 8, data.size - 8, err);
+        }
+        return 0;
+}
+
+typedef struct SegmentTurn {
+        Repair *repair;
+        Error *err;
+} SegmentTurn;
+
+static int see_segment(const Record *r, Slice raw, void *userdata) {
+        SegmentTurn *turn = userdata;
+        (void)r;
+        return take_record(turn->repair, raw, turn->err);
+}
+
+/* Environment and segments by turns, until neither has the next record. */
+static int take_all(Repair *p, Error *err) {
+        SegmentTurn turn = {p, err};
+        for (unsigned i = 0; i < TURNS_MAX; i++) {
+                uint64_t before = p->n_taken;
+                int r = i % 2 == 0 ? salvage(p->options, see_found, p, err)
+                                   : segments_visit(p->options, "journal", see_segment, &turn, err);
+                if (r == 0)
+                        r = batch_end(p, err);
+                if (r < 0)
+                        return r;
+                if (i > 0 && p->n_taken == before)
+                        return 0;
+        }
+        return 0;
+}
+
+/* ---- The end of the new journal ---- */
+
+static int write_repair(Repair *p, Error *err) {
+        Anchor anchor;
+        int r = anchor_read(p->options, &anchor, err);
+        if (r < 0)
+                return r;
+        JournalState *s = &p->write->state;
+        uint64_t from = s->head_seq + 1;
+        uint64_t to = MAX(MAX(p->highest, anchor.seq), MAX(p->has_old ? p->old.head_seq : 0, s->head_seq));
+        RepairPrefix prefix = {.lost_from = htole64(from), .lost_to = htole64(to)};
+        _cleanup_free_ void *body = NULL;
+        size_t n_body = 0;
+        r = p->how->make_body ? p->how->make_body(from, to, &body, &n_body, p->how->userdata) : 0;
+        if (r < 0)
+                return error_set(err, r, ERR_FAILED, NULL, "could not describe what the journal has lost");
+        Record record = {.kind = RECORD_REPAIR, .step = RECORD_STEP_NONE, .seq = to + 1};
+        r = record_body_with_prefix(&prefix, sizeof(prefix), body, n_body, &record, err);
+        if (r < 0)
+                return r;
+        _cleanup_free_ void *owned = (void *)record.body;
+        record_stamp(&record, p->options->boot);
+        p->write->is_changed = true;
+        r = journal_append(p->write->txn, s, &record, err);
+        /* Nothing at all was left: the new journal is another one. */
+        static const uint8_t none[16];
+        if (r == 0 && memcmp(s->id, none, sizeof(none)) == 0)
+                memcpy(s->id, s->head_hash, sizeof(s->id));
+        return r;
+}
+
+/* REPAIR, the rows and the keys become durable together. */
+static int finish(Repair *p, JournalReport *ret, Error *err) {
+        Record nothing = {.seq = 1};
+        int r = p->has_base ? 0 : base_set(p, &nothing, err);
+        if (r == 0)
+                r = batch_begin(p, err);
+        if (r == 0)
+                r = write_repair(p, err);
+        p->want_keys = true;
+        if (r == 0)
+                r = salvage(p->options, see_found, p, err);
+        if (r == 0 && p->how->fold)
+                r = rebuild_rows(p->write, p->how->fold, p->how->userdata, err);
+        if (r < 0)
+                return r;
+        JournalState s = p->write->state;
+        *ret = (JournalReport){
+                .n_records = p->n_taken + 1,
+                .first_seq = s.first_seq,
+                .head_seq = s.head_seq,
+                .n_rows = s.n_rows,
+        };
+        memcpy(ret->head_hash, s.head_hash, sizeof(ret->head_hash));
+        return batch_end(p, err);
+}
+
+/* ---- Around it ---- */
+
+static int damaged_name(const JournalOptions *o, char **ret, Error *err) {
+        for (unsigned n = 1; n < 10000; n++) {
+                char name[64];
+                snprintf(name, sizeof(name), "journal.damaged-%u", n);
+                _cleanup_free_ char *path = journal_name(o, name);
+                if (!path)
+                        return error_no_memory(err);
+                if (!fs_exists(o->root, path)) {
+                        *ret = TAKE_PTR(path);
+                        return 0;
+                }
+        }
+        return error_set(err, -EEXIST, ERR_EXISTS, NULL, "there are too many damaged journals in \"%s\"", o->dir);
+}
+
+/* The new one first takes the name under which the damaged one will stay: then the exchange is the last step, and at no
+ * moment is the damaged one called journal.new, which is removed on sight. */
+static int put_in_place(const JournalOptions *o, const JournalReport *report, Error *err) {
+        _cleanup_free_ char *aside = journal_name(o, "journal.new"), *path = journal_name(o, "journal");
+        _cleanup_free_ char *bad = journal_name(o, "journal.bad"), *kept = NULL;
+        Anchor anchor = {.seq = report->head_seq};
+        memcpy(anchor.hash, report->head_hash, sizeof(anchor.hash));
+        if (!aside || !path || !bad)
+                return error_no_memory(err);
+        int r = damaged_name(o, &kept, err);
+        if (r == 0)
+                r = fs_sync_tree(o->root, aside, err);
+        if (r == 0)
+                r = fs_rename_durably(o->root, aside, kept, err);
+        if (r == 0)
+                r = fs_publish_exchange(o->root, kept, path, err);
+        if (r == 0)
+                r = anchor_write(o, &anchor, err);
+        return r < 0 ? r : fs_unlink_durably(o->root, bad, err);
+}
+
+static int build(Repair *p, JournalReport *ret, Error *err) {
+        _cleanup_(store_freep) Store *store = NULL;
+        int r = journal_make_aside(p->options, "journal.new", &store, err);
+        if (r == 0)
+                r = journal_new(p->options, JOURNAL_WRITE, &store, &p->journal, err);
+        if (r < 0)
+                return r;
+        /* The writers' lock is held by us already. */
+        fd_close(&p->journal->lock_fd);
+        r = take_all(p, err);
+        if (r == 0)
+                r = finish(p, ret, err);
+        p->write = journal_write_free(p->write);
+        p->journal = journal_free(p->journal);
+        return r;
+}
+
+static int is_sound(const JournalOptions *o, JournalReport *ret, Error *err) {
+        ErrorCode code = ERR_JOURNAL_DAMAGED;
+        int r = journal_check_metas(o, err);
+        if (r == -EBADMSG)
+                return 0;
+        if (r == 0)
+                r = verify_forked(o, VERIFY_ALL, ret, &code, err);
+        if (r < 0)
+                return r;
+        if (code == ERR_JOURNAL_VERSION)
+                return error_set(err, -EPROTONOSUPPORT, code, "Repair it with the pawl that wrote it.", "%s", ret->problem);
+        return ret->problem[0] == '\0';
+}
+
+int journal_repair(const JournalOptions *o, const JournalRepair *how, JournalReport *ret, Error *err) {
+        Repair repair = {.options = o, .how = how};
+        _cleanup_close_ int lock = -1;
+        _cleanup_free_ char *bad = journal_name(o, "journal.bad");
+        JournalReport report = {0};
+        if (!bad)
+                return error_no_memory(err);
+        int r = journal_lock_new(o->root, o->lock_dir, "journal-writer", &lock, err);
+        if (r == 0)
+                r = journal_lock(lock, err);
+        if (r == 0)
+                r = is_sound(o, &report, err);
+        if (r < 0)
+                return r;
+        if (r == 1) {
+                *ret = report;
+                r = fs_unlink_durably(o->root, bad, err);
+                return r < 0 ? r : 1;
+        }
+        r = build(&repair, &report, err);
+        if (r == 0)
+                r = put_in_place(o, &report, err);
+        if (r == 0)
+                *ret = report;
+        return r;
+}
