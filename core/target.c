@@ -473,9 +473,6 @@ const char *request_name(RequestKind kind) {
 int target_choose(Engine *e, const Request *request, Target *ret, Error *err) {
         const char *service = request->spec ? value_get_text(request->spec, "name") : request->service;
         *ret = (Target){.engine = e, .flow = requests[request->kind].name, .service = service, .prefetched = {.fd = -1}};
-        int r = service_name_check(service, err);
-        if (r < 0)
-                return r;
         ret->overwrite = request->overwrite;
         ret->purge = request->purge;
         return requests[request->kind].choose(ret, request, err);
