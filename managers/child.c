@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The child leads a process group of its own. It is looked at before it is waited for: as long as it is a zombie its number, and with it the group's, cannot
- * be anybody else's, and what it left running in the group can be ended safely.
+ * The child leads a process group of its own. It is looked at before it is waited for: as long as it is a zombie
+ * its number, and with it the group's, cannot be anybody else's, and what it left running in the group can be ended
+ * safely.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,8 @@ static void pipes_done(ChildPipes *p) {
         fd_close(&p->their_errors);
 }
 
-/* An unnamed file in memory and not a pipe: the child may read it when it likes, and we cannot be blocked by one that does not. */
+/* An unnamed file in memory and not a pipe: the child may read it when it likes, and we cannot be blocked by one
+ * that does not. */
 static int input_open(const ChildRun *run, Error *err) {
         if (run->n_input == 0) {
                 int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -126,13 +128,15 @@ static int child_wait(const Host *host, const ChildRun *run, int pid, ChildPipes
         uint64_t end = run->timeout_usec > 0 ? clock_boot_usec() + run->timeout_usec : UINT64_MAX;
         _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
         while (!has_ended(pid)) {
-                struct pollfd wait[] = {
-                        {.fd = p->output, .events = POLLIN}, {.fd = p->errors, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+                struct pollfd wait[] = {{.fd = p->output, .events = POLLIN},
+                                        {.fd = p->errors, .events = POLLIN},
+                                        {.fd = pidfd, .events = POLLIN}};
                 int r = host_check_cancel(host, err);
                 if (r < 0)
                         return r;
                 if (clock_boot_usec() >= end)
-                        return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, NULL, "\"%s\" took longer than it may", run->argv[0]);
+                        return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, NULL, "\"%s\" took longer than it may",
+                                         run->argv[0]);
                 /* Without pidfds (before Linux 5.3) its end is noticed a moment later. */
                 (void)poll(wait, ELEMENTSOF(wait), pidfd >= 0 ? POLL_MSEC : POLL_MSEC / 10);
                 if (p->output >= 0 && !pipe_drain(p->output, c, output_add))
@@ -159,8 +163,11 @@ static int capture_take(ChildCapture *c, int status, ChildResult *ret, Error *er
         _cleanup_free_ char *errors = text_take(&c->errors);
         if (!output || !errors)
                 return error_no_memory(err);
-        *ret = (ChildResult){
-                .status = status, .output = TAKE_PTR(output), .n_output = n_output, .is_cut = c->is_cut, .errors = TAKE_PTR(errors)};
+        *ret = (ChildResult){.status = status,
+                             .output = TAKE_PTR(output),
+                             .n_output = n_output,
+                             .is_cut = c->is_cut,
+                             .errors = TAKE_PTR(errors)};
         return 0;
 }
 
@@ -172,10 +179,12 @@ static int child_start(const Host *host, const Spawn *s, const ChildFence *f, Sp
         return r < 0 ? r : spawn_release(s, ret, err);
 }
 
-static int child_run_fenced(const Host *host, const ChildRun *run, Spawn *s, const ChildFence *f, ChildResult *ret, Error *err) {
+static int child_run_fenced(const Host *host, const ChildRun *run, Spawn *s, const ChildFence *f, ChildResult *ret,
+                            Error *err) {
         _cleanup_(pipes_done) ChildPipes pipes = {-1, -1, -1, -1, -1};
         _cleanup_(spawned_done) Spawned child = SPAWNED_INIT;
-        _cleanup_(capture_done) ChildCapture capture = {.max_output = run->max_output > 0 ? run->max_output : OUTPUT_DEFAULT};
+        _cleanup_(capture_done)
+                ChildCapture capture = {.max_output = run->max_output > 0 ? run->max_output : OUTPUT_DEFAULT};
         int r = pipes_open(run, &pipes, err);
         if (r < 0)
                 return r;
@@ -222,8 +231,10 @@ int child_run(const Host *host, const ChildRun *run, ChildResult *ret, Error *er
         _cleanup_free_ char **argv = argv_with(program, run->argv);
         if (!argv)
                 return error_no_memory(err);
-        Spawn s = {
-                .argv = argv, .environment = run->environment ? run->environment : clean, .directory = run->directory, .user = run->user};
+        Spawn s = {.argv = argv,
+                   .environment = run->environment ? run->environment : clean,
+                   .directory = run->directory,
+                   .user = run->user};
         ChildFence fence = CHILD_FENCE_INIT;
         r = child_fence_new(host, &fence, err);
         if (r < 0)

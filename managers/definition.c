@@ -36,7 +36,8 @@ static const char *path_inside(const Host *host, const char *path) {
 }
 
 static int malformed(const char *path, const char *what, Error *err) {
-        return error_set(err, -EINVAL, ERR_SPEC, "Run apply again to have it written anew.", "the definition \"%s\" %s", path, what);
+        return error_set(err, -EINVAL, ERR_SPEC, "Run apply again to have it written anew.", "the definition \"%s\" %s",
+                         path, what);
 }
 
 static int argv_fill(Definition *d, const char *path, Error *err) {
@@ -70,7 +71,8 @@ static int user_fill(Definition *d, const char *name, Account *ret, Error *err) 
         if (r != 0)
                 return error_set_errno(err, -r, NULL, "could not look up the user \"%s\"", name);
         if (!found)
-                return error_set(err, -ENOENT, ERR_SPEC, "Create it, or set runtime.user to one that exists.", "there is no user \"%s\"", name);
+                return error_set(err, -ENOENT, ERR_SPEC, "Create it, or set runtime.user to one that exists.",
+                                 "there is no user \"%s\"", name);
         *ret = (Account){0};
         memcpy(ret->home, entry.pw_dir, MIN(strlen(entry.pw_dir), sizeof(ret->home) - 1));
         memcpy(ret->name, name, MIN(strlen(name), sizeof(ret->name) - 1));
@@ -98,11 +100,8 @@ static int environment_fill(Definition *d, const Account *account, const char *r
         const struct {
                 const char *name, *value;
         } ours[] = {
-                {"PATH", SPAWN_PATH},
-                {"HOME", account->home},
-                {"USER", account->name},
-                {"LOGNAME", account->name},
-                {"PAWL_RUN", run},
+                {"PATH", SPAWN_PATH},       {"HOME", account->home}, {"USER", account->name},
+                {"LOGNAME", account->name}, {"PAWL_RUN", run},
         };
         size_t n = 0;
         d->environment = calloc(value_count(given) + ELEMENTSOF(ours) + 1, sizeof(*d->environment));
@@ -116,7 +115,8 @@ static int environment_fill(Definition *d, const Account *account, const char *r
         }
         for (size_t i = 0; i < value_count(given); i++) {
                 const MapEntry *e = &given->map.entries[i];
-                int r = strcmp(e->name, "PAWL_RUN") != 0 ? environment_add(d, &n, e->name, e->value->bytes.data, err) : 0;
+                int r = strcmp(e->name, "PAWL_RUN") != 0 ? environment_add(d, &n, e->name, e->value->bytes.data, err)
+                                                         : 0;
                 if (r < 0)
                         return r;
         }
@@ -150,7 +150,8 @@ static int definition_load(const Host *host, const char *path, Definition *d, Er
         size_t size;
         int r = fs_read(host->root, path, DEFINITION_MAX, &text, &size, err);
         if (r == -ENOENT)
-                return error_set(err, r, ERR_NOT_FOUND, "Run apply to have it written.", "there is no definition \"%s\"", path);
+                return error_set(err, r, ERR_NOT_FOUND, "Run apply to have it written.",
+                                 "there is no definition \"%s\"", path);
         if (r < 0)
                 return r;
         r = json_decode(text, size, &d->map, err);
@@ -173,7 +174,8 @@ int definition_read(const Host *host, const char *path, const char *run, Definit
                 return r;
         const char *user = value_get_text(d.map, "user");
         if (!user && geteuid() == 0)
-                return error_set(err, -EINVAL, ERR_SPEC, "Set runtime.user.", "a program is not run as root unless it is asked for");
+                return error_set(err, -EINVAL, ERR_SPEC, "Set runtime.user.",
+                                 "a program is not run as root unless it is asked for");
         r = user ? user_fill(&d, user, &account, err) : 0;
         if (r < 0)
                 return r;

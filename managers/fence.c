@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who has the fence file open is of that step, whatever became of the recorded child: so holders are found by the file itself, and a number that
- * was given to somebody else is never signalled.
+ * Who has the fence file open is of that step, whatever became of the recorded child: so holders are found by the
+ * file itself, and a number that was given to somebody else is never signalled.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +131,8 @@ int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err) {
                 kill_holders(host, path);
                 if (clock_boot_usec() >= end)
                         return error_set(err, -EBUSY, ERR_TIMEOUT, "Find it with: fuser <that file>",
-                                         "something started for step %" PRIu32 " of transaction %" PRIu64 " still holds \"%s\"",
+                                         "something started for step %" PRIu32 " of transaction %" PRIu64
+                                         " still holds \"%s\"",
                                          step, tx, path);
                 clock_sleep_usec(FENCE_POLL_USEC);
         }

@@ -2,8 +2,9 @@
 /*
  * Check: the service answers.
  *
- * An answer counts only if it comes from the service: on this host the listening socket must belong to its program or that program's session. A program
- * that has ended is not waited for. A refused connection to this host costs nothing, so it is tried again soon, and then less soon.
+ * An answer counts only if it comes from the service: on this host the listening socket must belong to its program
+ * or that program's session. A program that has ended is not waited for. A refused connection to this host costs
+ * nothing, so it is tried again soon, and then less soon.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ const Field health_args[] = {
         {13, "max_interval_usec", FIELD_INT,  0,              1, NULL},
         {14, "consecutive",       FIELD_INT,  0,              1, NULL},
         {15, "command",           FIELD_LIST, 0,              1, NULL},
-        {16, "service",           FIELD_TEXT, 0,              1, NULL}, /* whose program must answer; absent: anybody's */
+        {16, "service",           FIELD_TEXT, 0,              1, NULL}, /* whose program must answer */
         FIELD_END,
 };
 static const Field health_before[] = {
@@ -233,8 +234,8 @@ static int try_exec(Health *h, Answer *ret, Error *err) {
         if (r < 0)
                 return r;
         *ret = result.status == 0 ? ANSWER_GOOD : ANSWER_WRONG;
-        (void)snprintf(h->reason, sizeof(h->reason), "it exited with status %d%s%.300s", result.status, result.errors[0] ? ": " : "",
-                       result.errors);
+        (void)snprintf(h->reason, sizeof(h->reason), "it exited with status %d%s%.300s", result.status,
+                       result.errors[0] ? ": " : "", result.errors);
         h->reason[strcspn(h->reason, "\n")] = '\0';
         return 0;
 }
@@ -266,7 +267,8 @@ static int health_target(Health *h, Error *err) {
         if (h->way->attempt == try_exec) {
                 const char *program = value_text(value_at(value_get(h->args, "command"), 0));
                 if (!program)
-                        return error_set(err, -EINVAL, ERR_SPEC, "Set health.command.", "a health check by command needs a command");
+                        return error_set(err, -EINVAL, ERR_SPEC, "Set health.command.",
+                                         "a health check by command needs a command");
                 h->target = text_format("from \"%s\"", program);
                 return h->target ? 0 : error_no_memory(err);
         }
@@ -283,7 +285,8 @@ static int health_target(Health *h, Error *err) {
                 return error_no_memory(err);
         const char *path = value_get_text_or(h->args, "path", "/");
         if (is_http)
-                h->url = text_format("%s://%s%s%s", value_get_text_or(h->args, "scheme", "http"), place, path[0] == '/' ? "" : "/", path);
+                h->url = text_format("%s://%s%s%s", value_get_text_or(h->args, "scheme", "http"), place,
+                                     path[0] == '/' ? "" : "/", path);
         h->target = is_http ? text_format("from %s", h->url ? h->url : "") : text_format("on %s", place);
         return h->target && (h->url || !is_http) ? 0 : error_no_memory(err);
 }
@@ -305,13 +308,15 @@ static int health_init(Health *h, Error *err) {
         const char *type = value_get_text_or(h->args, "type", "");
         h->way = way_of(type);
         if (!h->way)
-                return error_set(err, -EINVAL, ERR_SPEC, "Use tcp, http, exec or none.", "there is no health check of type \"%s\"", type);
+                return error_set(err, -EINVAL, ERR_SPEC, "Use tcp, http, exec or none.",
+                                 "there is no health check of type \"%s\"", type);
         h->interval = arg_usec(h->args, "interval_usec", USEC_PER_SEC);
         h->timeout = arg_usec(h->args, "timeout_usec", USEC_PER_SEC);
         h->quick = QUICK_FIRST_USEC;
         h->begin = clock_boot_usec();
         uint64_t attempts = arg_usec(h->args, "attempts", 0);
-        uint64_t otherwise = attempts > 0 ? arg_usec(h->args, "start_usec", 0) + attempts * (h->interval + h->timeout) : DEADLINE_DEFAULT_USEC;
+        uint64_t otherwise = attempts > 0 ? arg_usec(h->args, "start_usec", 0) + attempts * (h->interval + h->timeout)
+                                          : DEADLINE_DEFAULT_USEC;
         h->deadline = arg_usec(h->args, "deadline_usec", otherwise);
         int r = health_target(h, err);
         return r < 0 ? r : health_watch(h, err);
@@ -337,13 +342,16 @@ static uint64_t next_delay(Health *h, Answer answer) {
 static int fail_ended(const Health *h, Error *err) {
         siginfo_t info = {0};
         char how[64] = "exited";
-        double after = (double)clock_boot_usec() / (double)USEC_PER_SEC - (double)h->proc.start_time / (double)sysconf(_SC_CLK_TCK);
+        double after = (double)clock_boot_usec() / (double)USEC_PER_SEC -
+                       (double)h->proc.start_time / (double)sysconf(_SC_CLK_TCK);
         /* Left unreaped: whoever stops the service reaps it. */
         if (waitid(P_PID, (id_t)h->proc.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == h->proc.pid)
-                (void)snprintf(how, sizeof(how), info.si_code == CLD_EXITED ? "exited with status %d" : "was ended by signal %d",
+                (void)snprintf(how, sizeof(how),
+                               info.si_code == CLD_EXITED ? "exited with status %d" : "was ended by signal %d",
                                info.si_status);
-        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "%s%s%sthe program %s after %.1f s", h->target ? "no answer " : "",
-                          h->target ? h->target : "", h->target ? ": " : "", how, MAX(after, 0.0));
+        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "%s%s%sthe program %s after %.1f s",
+                          h->target ? "no answer " : "", h->target ? h->target : "", h->target ? ": " : "", how,
+                          MAX(after, 0.0));
         log_file_to_detail(h->host, h->service, LOG_LINES_SHOWN, err);
         return r;
 }
@@ -424,7 +432,8 @@ static int health_check(const Host *host, const Value *args, Error *err) {
                 return 0;
         h.way = way_of(value_get_text(args, "type"));
         if (!h.way)
-                return error_set(err, -EINVAL, ERR_SPEC, "Use tcp, http, exec or none.", "there is no such type of health check");
+                return error_set(err, -EINVAL, ERR_SPEC, "Use tcp, http, exec or none.",
+                                 "there is no such type of health check");
         return health_target(&h, err);
 }
 
@@ -432,7 +441,8 @@ static int health_describe(const Value *args, char **ret, Error *err) {
         Health h = {.args = args, .pidfd = -1, .way = way_of(value_get_text(args, "type"))};
         int r = h.way ? health_target(&h, err) : 0;
         if (r == 0) {
-                *ret = h.target ? text_format("wait for an answer %s", h.target) : text_format("check that the program runs");
+                *ret = h.target ? text_format("wait for an answer %s", h.target)
+                                : text_format("check that the program runs");
                 r = *ret ? 0 : error_no_memory(err);
         }
         health_done(&h);

@@ -15,5 +15,6 @@ typedef struct HealthReport {
         uint64_t healthy_at; /* clock_boot_usec */
 } HealthReport;
 
-/* Waits until the service is healthy, its program has ended, or the time is over: ERR_HEALTH, with the end of its log as detail. -ECANCELED. */
+/* Waits until the service is healthy, its program has ended, or the time is over: ERR_HEALTH, with the end of its
+ * log as detail. -ECANCELED. */
 int health_wait(const Host *host, const Value *args, HealthReport *ret, Error *err);

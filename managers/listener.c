@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel prints addresses as 32-bit words in host order, and a socket as an inode; a process holds it as "socket:[<inode>]". */
+/* The kernel prints addresses as 32-bit words in host order, and a socket as an inode; a process holds it as
+ * "socket:[<inode>]". */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,8 @@ int address_parse(const char *host, int port, struct sockaddr_storage *ret, sock
                 *ret_size = sizeof(*v6);
                 return 0;
         }
-        return error_set(err, -EINVAL, ERR_SPEC, "Write an address such as 127.0.0.1.", "\"%s\" is not an address", host);
+        return error_set(err, -EINVAL, ERR_SPEC, "Write an address such as 127.0.0.1.", "\"%s\" is not an address",
+                         host);
 }
 
 static void map_v4(uint32_t network_order, struct in6_addr *ret) {
@@ -79,8 +81,8 @@ static bool is_everything(const struct in6_addr *ip) {
 static bool row_parse(const char *row, Address *ret, uint64_t *ret_inode) {
         char ip[33];
         unsigned port, state;
-        if (sscanf(row, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %" SCNu64, ip, &port, &state,
-                   ret_inode) != 4 ||
+        if (sscanf(row, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %" SCNu64, ip, &port,
+                   &state, ret_inode) != 4 ||
             state != TCP_LISTEN_STATE)
                 return false;
         uint32_t words[4] = {0};

@@ -19,7 +19,8 @@ typedef struct Listeners {
 int address_parse(const char *host, int port, struct sockaddr_storage *ret, socklen_t *ret_size, Error *err);
 bool address_is_local(const struct sockaddr_storage *address); /* of the loopback network */
 
-/* The listening sockets that a connection to the address would reach: those bound to exactly it, else those bound to every address. */
+/* The listening sockets that a connection to the address would reach: those bound to exactly it, else those bound
+ * to every address. */
 int listeners_of(const struct sockaddr_storage *address, Listeners *ret, Error *err);
 /* Every listening socket of the port. */
 int listeners_of_port(int port, Listeners *ret, Error *err);

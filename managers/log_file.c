@@ -77,7 +77,8 @@ static int reader_open(const Host *host, const char *path, LogReader *ret, Error
         return 0;
 }
 
-/* How many ends of lines lie in front of `end` within the block, until `wanted` are found; *ret_at is behind the last one looked at. */
+/* How many ends of lines lie in front of `end` within the block, until `wanted` are found; *ret_at is behind the
+ * last one looked at. */
 static size_t count_back(const char *block, size_t n, size_t wanted, size_t *ret_at) {
         size_t found = 0;
         for (size_t i = n; i > 0; i--)
@@ -89,7 +90,8 @@ static size_t count_back(const char *block, size_t n, size_t wanted, size_t *ret
         return found;
 }
 
-/* Puts the position to where the last n lines begin (0: to the beginning). Returns how many lines that are, or a negative errno. */
+/* Puts the position to where the last n lines begin (0: to the beginning). Returns how many lines that are, or a
+ * negative errno. */
 static ssize_t reader_seek(LogReader *l, size_t n) {
         off_t at = l->st.st_size, begin = 0;
         size_t found = 0;

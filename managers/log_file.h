@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * var/log/pawl/<service>.log: what the programs of the embedded runtime print. Rotated once, to ".1", when a program is started.
+ * var/log/pawl/<service>.log: what the programs of the embedded runtime print. Rotated once, to ".1", when a
+ * program is started.
  */
 #pragma once
 
@@ -16,9 +17,11 @@ typedef struct LogSink {
 
 /* "var/log/pawl/<service>.log", owned by the caller. */
 char *log_file_path(const char *service);
-/* Opens the file for a program that is about to start, rotating it first when it is large. The folder is made. A descriptor, or negative errno. */
+/* Opens the file for a program that is about to start, rotating it first when it is large. The folder is made. A
+ * descriptor, or negative errno. */
 int log_file_open(const Host *host, const char *path, Error *err);
-/* The last n lines (0: all there are), reaching back into the rotated file; then, with follow, what is added until cancelled (which is success). */
+/* The last n lines (0: all there are), reaching back into the rotated file; then, with follow, what is added until
+ * cancelled (which is success). */
 int log_file_lines(const Host *host, const char *service, size_t n, bool follow, const LogSink *sink, Error *err);
 /* Appends the last n lines to err->detail; whatever goes wrong is left out. */
 void log_file_to_detail(const Host *host, const char *service, size_t n, Error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Check: nobody listens on the port. Binding is the question put to the kernel; /proc only gives the answer a name. */
+/* Check: nobody listens on the port. Binding is the question put to the kernel; /proc only gives the answer a name.
+ * */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int in_use(int port, Error *err) {
         if (listeners_of_port(port, &l, NULL) == 0)
                 listeners_owner(&l, owner);
         if (owner[0])
-                return error_set(err, -EADDRINUSE, ERR_IN_USE, hint, "port %d is in use by another program (%s)", port, owner);
+                return error_set(err, -EADDRINUSE, ERR_IN_USE, hint, "port %d is in use by another program (%s)", port,
+                                 owner);
         return error_set(err, -EADDRINUSE, ERR_IN_USE, hint, "port %d is in use by another program", port);
 }
 
@@ -41,7 +43,8 @@ static int bind_try(const char *address, int port, Error *err) {
         if (fd < 0)
                 return errno == EAFNOSUPPORT ? 0 : error_set_errno(err, -errno, NULL, "could not make a socket");
         const int one = 1;
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* what an old connection left behind is no listener */
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
+                         sizeof(one)); /* what an old connection left behind is no listener */
         if (bind(fd, (const struct sockaddr *)&a, size) == 0 || errno == EADDRNOTAVAIL || errno == EACCES)
                 return 0;
         if (errno == EADDRINUSE)

@@ -53,7 +53,8 @@ static int proc_file_value(const char *service, const ProcFile *p, Value **ret, 
         if (!map)
                 return error_no_memory(err);
         hex_encode(p->boot, sizeof(p->boot), boot);
-        if (value_set_int(map, "pid", p->pid, err) < 0 || value_set_int(map, "start_time", (int64_t)p->start_time, err) < 0 ||
+        if (value_set_int(map, "pid", p->pid, err) < 0 ||
+            value_set_int(map, "start_time", (int64_t)p->start_time, err) < 0 ||
             value_set_text(map, "boot", boot, err) < 0 || value_set_int(map, "tx", (int64_t)p->tx, err) < 0 ||
             value_set_int(map, "step", p->step, err) < 0 || value_set_text(map, "service", service, err) < 0 ||
             value_set_int(map, "since", p->since_usec, err) < 0 || value_set_text(map, "run", p->run, err) < 0)

@@ -15,9 +15,9 @@ typedef struct ProcFile {
         int pid;
         uint64_t start_time; /* clock ticks since boot, field 22 of /proc/PID/stat */
         uint8_t boot[BOOT_ID_SIZE];
-        uint64_t tx;        /* the transaction that started it, */
-        uint32_t step;      /* and its step */
-        int64_t since_usec; /* wall clock */
+        uint64_t tx;             /* the transaction that started it, */
+        uint32_t step;           /* and its step */
+        int64_t since_usec;      /* wall clock */
         char run[PROC_RUN_SIZE]; /* random; the program has it in its environment as PAWL_RUN */
 } ProcFile;
 

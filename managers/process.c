@@ -2,12 +2,12 @@
 /*
  * The program itself, in the embedded runtime, and the debts that bracket a change of it.
  *
- * owe   before the first change: apply does nothing; revert has what was there before running again, from the files as they were put back
- * pay   after the last change: apply stops what runs and starts the program anew; revert stops what apply started
- * start / stop   a person's wish, alone
+ *   owe    before the first change: apply does nothing; revert runs what was there before, from the files as put back
+ *   pay    after the last change: apply stops what runs and starts the program anew; revert stops what apply started
+ *   start, stop   a person's wish, alone
  *
- * Who runs is volatile: it means something within one boot only. What this step itself started carries (tx, step) in its proc file, so each
- * operation finds its own work again, however often it is repeated.
+ * Who runs is volatile: it means something within one boot only. What this step itself started carries (tx, step)
+ * in its proc file, so each operation finds its own work again, however often it is repeated.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -41,9 +41,9 @@ static const Field process_before[] = {
 
 /* What runs now, as seen from a step. */
 typedef struct Now {
-        bool has_file; /* there is a proc file of this boot, */
-        bool is_alive; /* whose program runs; */
-        bool is_ours;  /* this step started it */
+        bool has_file;  /* there is a proc file of this boot, */
+        bool is_alive;  /* whose program runs; */
+        bool is_ours;   /* this step started it */
         bool is_before; /* it is the very process that was captured */
         bool is_boot;   /* what was captured was captured in this boot */
         ProcFile proc;
@@ -51,7 +51,8 @@ typedef struct Now {
 
 static bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]) {
         const Value *b = value_get(map, "boot");
-        return value_is(b, VALUE_BYTES) && b->bytes.size == BOOT_ID_SIZE && memcmp(b->bytes.data, boot, BOOT_ID_SIZE) == 0;
+        return value_is(b, VALUE_BYTES) && b->bytes.size == BOOT_ID_SIZE &&
+               memcmp(b->bytes.data, boot, BOOT_ID_SIZE) == 0;
 }
 
 static int now_look(const Host *host, const Value *args, const Value *before, Now *ret, Error *err) {
@@ -73,7 +74,8 @@ static int now_look(const Host *host, const Value *args, const Value *before, No
 
 static int step_stop(const Host *host, const Value *args, Error *err) {
         int64_t timeout = value_get_int(args, "stop_timeout_usec", 0);
-        return process_stop(host, value_get_text(args, "service"), timeout > 0 ? (uint64_t)timeout : STOP_TIMEOUT_USEC, err);
+        return process_stop(host, value_get_text(args, "service"), timeout > 0 ? (uint64_t)timeout : STOP_TIMEOUT_USEC,
+                            err);
 }
 
 static int step_start(const Host *host, const Value *args, ProcFile *ret, Error *err) {
@@ -86,7 +88,7 @@ static int step_start(const Host *host, const Value *args, ProcFile *ret, Error 
         return r < 0 ? r : process_start(host, value_get_text(args, "service"), &d, ret, err);
 }
 
-/* ---- owe ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- owe ---- */
 
 static int nothing_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
         (void)host, (void)args, (void)now, (void)err;
@@ -105,7 +107,8 @@ static int wait_for_old(const Host *host, const Value *args, Error *err) {
         if (r == -ECANCELED)
                 return error_set(err, r, why.code, NULL, "%s", why.message);
         if (r < 0)
-                host_log(host, LOG_WARNING, "%s was started again but does not answer: %s", value_get_text(args, "service"), why.message);
+                host_log(host, LOG_WARNING, "%s was started again but does not answer: %s",
+                         value_get_text(args, "service"), why.message);
         return 0;
 }
 
@@ -129,14 +132,15 @@ static Probe owe_probe(const Value *before, const Now *now) {
         return PROBE_PARTIAL;
 }
 
-/* ---- pay and start ------------------------------------------------------------------------------------------------------------ */
+/* ---- pay and start ---- */
 
 static int started_result(const ProcFile *p, uint64_t stopped_at, Change change, StepResult *ret, Error *err) {
         _cleanup_(value_freep) Value *facts = value_new_map();
         uint64_t started_at = clock_boot_usec();
         if (!facts)
                 return error_no_memory(err);
-        if (value_set_int(facts, "pid", p->pid, err) < 0 || value_set_int(facts, "start_time", (int64_t)p->start_time, err) < 0)
+        if (value_set_int(facts, "pid", p->pid, err) < 0 ||
+            value_set_int(facts, "start_time", (int64_t)p->start_time, err) < 0)
                 return -ENOMEM;
         if (change != CHANGE_UNCHANGED && value_set_int(facts, "started_at", (int64_t)started_at, err) < 0)
                 return -ENOMEM;
@@ -155,7 +159,8 @@ static int pay_apply(const Host *host, const Value *args, const Now *now, StepRe
         int r = step_stop(host, args, err);
         if (r == 0)
                 r = step_start(host, args, &started, err);
-        return r < 0 ? r : started_result(&started, stopped_at, now->is_alive ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
+        return r < 0 ? r
+                     : started_result(&started, stopped_at, now->is_alive ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
 }
 
 static int start_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
@@ -178,7 +183,7 @@ static Probe started_probe(const Value *before, const Now *now) {
         return now->is_before || !value_get_bool(before, "running", false) ? PROBE_BEFORE : PROBE_PARTIAL;
 }
 
-/* ---- stop --------------------------------------------------------------------------------------------------------------------- */
+/* ---- stop ---- */
 
 static int stop_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
         int r = step_stop(host, args, err);
@@ -203,22 +208,22 @@ static Probe stop_probe(const Value *before, const Now *now) {
         return now->is_alive ? PROBE_PARTIAL : PROBE_AFTER;
 }
 
-/* ---- the roles ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the roles ---- */
 
 typedef struct Role {
         const char *name, *text;
         bool must_run, must_not_run;
-        int (*apply)(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err);
-        int (*revert)(const Host *host, const Value *args, const Value *before, const Now *now, Error *err);
-        Probe (*probe)(const Value *before, const Now *now);
+        int (*act)(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err);
+        int (*undo)(const Host *host, const Value *args, const Value *before, const Now *now, Error *err);
+        Probe (*look)(const Value *before, const Now *now);
 } Role;
 
 /* clang-format off */
 static const Role roles[] = {
-        {"owe",   "run what was there before, should this be put back:", false, false, nothing_apply, owe_revert,     owe_probe    },
-        {"pay",   "stop and start",                                      true,  false, pay_apply,     started_revert, started_probe},
-        {"start", "start",                                               true,  false, start_apply,   started_revert, started_probe},
-        {"stop",  "stop",                                                false, true,  stop_apply,    stop_revert,    stop_probe   },
+        {"owe",   "be ready to restart",  false, false, nothing_apply, owe_revert,     owe_probe    },
+        {"pay",   "restart",              true,  false, pay_apply,     started_revert, started_probe},
+        {"start", "start",                true,  false, start_apply,   started_revert, started_probe},
+        {"stop",  "stop",                 false, true,  stop_apply,    stop_revert,    stop_probe   },
 };
 /* clang-format on */
 
@@ -239,7 +244,7 @@ static int process_check(const Host *host, const Value *args, Error *err) {
                 return 0;
         int r = role_of(args, &role, err);
         /* Where the definition is written by the same plan, what stands there now says nothing. */
-        if (r < 0 || role->apply != start_apply)
+        if (r < 0 || role->act != start_apply)
                 return r;
         return definition_read(host, value_get_text(args, "definition"), "", &d, err);
 }
@@ -252,7 +257,8 @@ static int process_capture(const Host *host, const Value *args, Value **ret_befo
         int r = now_look(host, args, NULL, &now, err);
         if (r < 0)
                 return r;
-        if (value_set_bool(before, "running", now.is_alive, err) < 0 || value_set_bytes(before, "boot", host->boot, BOOT_ID_SIZE, err) < 0)
+        if (value_set_bool(before, "running", now.is_alive, err) < 0 ||
+            value_set_bytes(before, "boot", host->boot, BOOT_ID_SIZE, err) < 0)
                 return -ENOMEM;
         if (now.is_alive && (value_set_int(before, "pid", now.proc.pid, err) < 0 ||
                              value_set_int(before, "start_time", (int64_t)now.proc.start_time, err) < 0))
@@ -267,7 +273,7 @@ static int process_apply(const Host *host, const Value *args, const Value *befor
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, before, &now, err);
-        return r < 0 ? r : role->apply(host, args, &now, ret, err);
+        return r < 0 ? r : role->act(host, args, &now, ret, err);
 }
 
 static int process_revert(const Host *host, const Value *args, const Value *before, Error *err) {
@@ -276,7 +282,7 @@ static int process_revert(const Host *host, const Value *args, const Value *befo
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, before, &now, err);
-        return r < 0 ? r : role->revert(host, args, before, &now, err);
+        return r < 0 ? r : role->undo(host, args, before, &now, err);
 }
 
 static int process_probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
@@ -287,7 +293,7 @@ static int process_probe(const Host *host, const Value *args, const Value *befor
                 r = now_look(host, args, before, &now, err);
         if (r < 0)
                 return r;
-        *ret = role->probe(before, &now);
+        *ret = role->look(before, &now);
         return 0;
 }
 
@@ -301,7 +307,8 @@ static int process_verify(const Host *host, const Value *args, const Value *fact
         if (r < 0)
                 return r;
         if (role->must_run && !now.is_alive)
-                return error_set(err, -ESTALE, ERR_DRIFT, "Look at its log, then start it.", "the program is not running");
+                return error_set(err, -ESTALE, ERR_DRIFT, "Look at its log, then start it.",
+                                 "the program is not running");
         if (role->must_not_run && now.is_alive)
                 return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the program is running (pid %d)", now.proc.pid);
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order is: log, child at the gate, proc file, gate. A pawl that dies before the proc file is durable leaves a child that exits; one that dies
- * after it leaves a proc file that says who runs, or who ran.
+ * The order is: log, child at the gate, proc file, gate. A pawl that dies before the proc file is durable leaves a
+ * child that exits; one that dies after it leaves a proc file that says who runs, or who ran.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +81,8 @@ static int session_member(void *userdata, const ProcessInfo *p) {
         Session *s = userdata;
         if (p->session != s->leader || p->is_dead || p->pid == getpid())
                 return 0;
-        /* A leader that had already died could have had successors with the same number; what carries our mark is ours. */
+        /* A leader that had already died could have had successors with the same number; what carries our mark is
+         * ours. */
         if (!s->is_known && !procfs_has_variable(p->pid, s->variable))
                 return 0;
         s->n_members++;
@@ -133,7 +134,8 @@ static int session_end(const Host *host, Session *s, uint64_t timeout_usec, Erro
         while (session_signal(s, SIGKILL) > 0) {
                 reap(s->leader);
                 if (clock_boot_usec() >= end)
-                        return error_set(err, -EBUSY, ERR_PROGRAM, "It waits for a device or file server: see what it does with ps.",
+                        return error_set(err, -EBUSY, ERR_PROGRAM,
+                                         "It waits for a device or file server: see what it does with ps.",
                                          "process %d does not end", s->leader);
                 clock_sleep_usec(STOP_POLL_USEC / 4);
         }
@@ -167,8 +169,10 @@ static int runtime_state(const Host *host, const char *service, RunStatus *ret, 
         if (r == -ENOENT || memcmp(p.boot, host->boot, sizeof(p.boot)) != 0)
                 return 0;
         bool is_alive = proc_file_is_alive(host, &p);
-        *ret = (RunStatus){
-                .state = is_alive ? RUN_RUNNING : RUN_FAILED, .pid = is_alive ? p.pid : 0, .since_usec = p.since_usec, .tx = p.tx};
+        *ret = (RunStatus){.state = is_alive ? RUN_RUNNING : RUN_FAILED,
+                           .pid = is_alive ? p.pid : 0,
+                           .since_usec = p.since_usec,
+                           .tx = p.tx};
         return 0;
 }
 

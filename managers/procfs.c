@@ -43,12 +43,14 @@ int procfs_info(int pid, ProcessInfo *ret) {
         char state = '\0';
         int group = 0, session = 0;
         unsigned long long start = 0;
-        if (!p || sscanf(p + 1,
-                         " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+        if (!p || sscanf(p + 1, " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
                          &state, &group, &session, &start) != 4)
                 return -ESRCH;
-        *ret = (ProcessInfo){
-                .pid = pid, .group = group, .session = session, .is_dead = strchr("ZXx", state) != NULL, .start_time = start};
+        *ret = (ProcessInfo){.pid = pid,
+                             .group = group,
+                             .session = session,
+                             .is_dead = strchr("ZXx", state) != NULL,
+                             .start_time = start};
         return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * What the kernel tells about processes, read from /proc (always the host's own, whatever the root is).
  *
- * Every answer may be out of date when it arrives: a number is only worth something together with a start time. What may not be read (another user's
- * process) is reported as not there.
+ * Every answer may be out of date when it arrives: a number is only worth something together with a start time.
+ * What may not be read (another user's process) is reported as not there.
  */
 #pragma once
 
@@ -24,7 +24,9 @@ void procfs_name(int pid, char ret[static 64]);
 /* Was the process started with the variable "NAME=value" in its environment? */
 bool procfs_has_variable(int pid, const char *assignment);
 
-/* Calls `each` for every process until it returns something other than 0, and returns that; else 0, or a negative errno. */
+/* Calls `each` for every process until it returns something other than 0, and returns that; else 0, or a negative
+ * errno. */
 int procfs_each(int (*each)(void *userdata, const ProcessInfo *p), void *userdata);
-/* Calls `each` with the target of every descriptor of a process ("socket:[123]", a path) and "/proc/<pid>/fd/<n>"; as above. */
+/* Calls `each` with the target of every descriptor of a process ("socket:[123]", a path) and "/proc/<pid>/fd/<n>";
+ * as above. */
 int procfs_each_fd(int pid, int (*each)(void *userdata, const char *target, const char *fd_path), void *userdata);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The child runs no code that allocates or locks between fork and exec: everything it needs was prepared before. The gate is a socket
- * pair and not a pipe because one descriptor then serves both ways (the go, and the errno of a failed exec), and no SIGPIPE can hit us.
+ * The child runs no code that allocates or locks between fork and exec: everything it needs was prepared before.
+ * The gate is a socket pair and not a pipe because one descriptor then serves both ways (the go, and the errno of a
+ * failed exec), and no SIGPIPE can hit us.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -127,20 +128,23 @@ static int failure_tell(const Spawn *s, const SpawnFailure *f, Error *err) {
         static const char *const hints[] = {
                 [STAGE_DESCRIPTORS] = NULL,
                 [STAGE_SESSION] = NULL,
-                [STAGE_DIRECTORY] = "The working directory must exist and be open to the user that the program runs as.",
+                [STAGE_DIRECTORY] =
+                        "The working directory must exist and be open to the user that the program runs as.",
                 [STAGE_USER] = "Only root may run a program as another user.",
                 [STAGE_EXEC] = "The file must exist, be executable, and be made for this machine.",
         };
         int r = f->error > 0 ? -f->error : -EIO;
         if (f->stage == STAGE_DIRECTORY)
-                return error_set(err, r, ERR_PROGRAM, hints[f->stage], "could not start \"%s\": could not enter the directory \"%s\": %s",
-                                 s->argv[0], s->directory ? s->directory : "/", strerror(-r));
+                return error_set(err, r, ERR_PROGRAM, hints[f->stage],
+                                 "could not start \"%s\": could not enter the directory \"%s\": %s", s->argv[0],
+                                 s->directory ? s->directory : "/", strerror(-r));
         return error_set(err, r, ERR_PROGRAM, hints[f->stage], "could not start \"%s\": %s%s", s->argv[0],
                          f->stage == STAGE_USER ? "could not change the user: " : "", strerror(-r));
 }
 
 int spawn_release(const Spawn *s, Spawned *p, Error *err) {
-        /* A child that failed before the gate has said so already: then this send fails and the answer is read all the same. */
+        /* A child that failed before the gate has said so already: then this send fails and the answer is read all
+         * the same. */
         (void)send(p->gate, "", 1, MSG_NOSIGNAL);
         struct pollfd wait = {.fd = p->gate, .events = POLLIN};
         int n_ready;
@@ -159,7 +163,8 @@ int spawn_release(const Spawn *s, Spawned *p, Error *err) {
 }
 
 int spawn_find(const char *name, char **ret, Error *err) {
-        static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+        static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+                                              "/usr/bin",        "/sbin",          "/bin"};
         if (strchr(name, '/')) {
                 *ret = text_format("%s", name);
                 return *ret ? 0 : error_no_memory(err);
@@ -173,5 +178,6 @@ int spawn_find(const char *name, char **ret, Error *err) {
                         return 0;
                 }
         }
-        return error_set(err, -ENOENT, ERR_NOT_FOUND, "Install it, or name it with its path.", "there is no program \"%s\"", name);
+        return error_set(err, -ENOENT, ERR_NOT_FOUND, "Install it, or name it with its path.",
+                         "there is no program \"%s\"", name);
 }

@@ -99,12 +99,15 @@ const char *test_program(const char *name) {
 }
 
 static int bound_socket(int port, int *ret_port) {
-        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+        struct sockaddr_in a = {.sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                .sin_port = htons((uint16_t)port)};
         socklen_t size = sizeof(a);
         const int one = 1;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         must(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-                     bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0,
+                     bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 &&
+                     getsockname(fd, (struct sockaddr *)&a, &size) == 0,
              "bind");
         *ret_port = ntohs(a.sin_port);
         return fd;

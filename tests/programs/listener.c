@@ -18,13 +18,17 @@
 
 extern char **environ;
 
+static int number(const char *text) {
+        return (int)strtol(text, NULL, 10);
+}
+
 static void port_listen(void) {
         const char *port = getenv("PORT");
         const int one = 1;
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         if (!port)
                 return;
-        a.sin_port = htons((uint16_t)atoi(port));
+        a.sin_port = htons((uint16_t)number(port));
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
             bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 16) < 0) {
@@ -57,7 +61,7 @@ int main(int argc, char **argv) {
         for (int i = 1; i < argc; i++) {
                 const char *value = i + 1 < argc ? argv[i + 1] : "0";
                 if (strcmp(argv[i], "exit") == 0)
-                        exit(atoi(value));
+                        exit(number(value));
                 else if (strcmp(argv[i], "ignore-term") == 0)
                         signal(SIGTERM, SIG_IGN);
                 else if (strcmp(argv[i], "child") == 0)
@@ -65,7 +69,7 @@ int main(int argc, char **argv) {
                 else if (strcmp(argv[i], "print") == 0)
                         puts(argv[++i] ? argv[i] : "");
                 else if (strcmp(argv[i], "sleep") == 0)
-                        usleep((useconds_t)atoi(value) * 1000), i++;
+                        usleep((useconds_t)number(value) * 1000), i++;
                 else if (strcmp(argv[i], "listen") == 0)
                         port_listen();
                 else if (strcmp(argv[i], "descriptors") == 0)

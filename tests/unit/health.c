@@ -13,6 +13,7 @@
 
 #include "managers/health.h"
 #include "managers/process_run.h"
+#include "tests/lib/http_server.h"
 #include "tests/lib/temp_host.h"
 
 extern const Manager manager_health;
@@ -44,9 +45,10 @@ static void start(const char *words) {
         ProcFile p;
         snprintf(text, sizeof(text), "PORT=%d\n", port);
         temp_host_write(&t, "etc/pawl/web/env", text);
-        snprintf(text, sizeof(text),
-                 "{\"argv\":[\"%s\"%s],\"log\":\"%s/var/log/pawl/web.log\",\"env_file\":\"%s/etc/pawl/web/env\",\"service\":\"web\"%s}",
-                 test_program("listener"), words, t.path, t.path, geteuid() == 0 ? ",\"user\":\"root\"" : "");
+        snprintf(
+                text, sizeof(text),
+                "{\"argv\":[\"%s\"%s],\"log\":\"%s/var/log/pawl/web.log\",\"env_file\":\"%s/etc/pawl/web/env\",\"service\":\"web\"%s}",
+                test_program("listener"), words, t.path, t.path, geteuid() == 0 ? ",\"user\":\"root\"" : "");
         temp_host_write(&t, "etc/pawl/web/process", text);
         assert_int_equal(definition_read(&t.host, "etc/pawl/web/process", "0123456789abcdef", &d, &err), 0);
         assert_int_equal(process_start(&t.host, "web", &d, &p, &err), 0);
@@ -105,7 +107,8 @@ static void test_a_program_that_exits_fails_at_once(void **state) {
         assert_int_equal(apply_only(args), -EHOSTDOWN);
         assert_true(clock_boot_usec() - begin < 2 * USEC_PER_SEC);
         assert_int_equal(err.code, ERR_HEALTH);
-        snprintf(expected, sizeof(expected), "no answer on 127.0.0.1:%d: the program exited with status 1 after ", port);
+        snprintf(expected, sizeof(expected), "no answer on 127.0.0.1:%d: the program exited with status 1 after ",
+                 port);
         assert_memory_equal(err.message, expected, strlen(expected));
         assert_memory_equal(err.detail, "line 6\nline 7\n", 14); /* the last twenty */
         assert_non_null(strstr(err.detail, "line 25"));
@@ -222,6 +225,21 @@ static void test_http_expects_a_status(void **state) {
         assert_int_equal(apply_only(args), -EHOSTDOWN); /* it listens, and never says a word */
         assert_int_equal(err.code, ERR_HEALTH);
         assert_non_null(strstr(err.message, "from http://127.0.0.1:"));
+        /* One that does answer, after being unwell. */
+        HttpServer *server = http_server_start(false);
+        http_server_page(server, &(ServerPage){.path = "/health", .body = "ok", .size = 2, .n_failing = 2, .fail_status = 503});
+        port = (int)http_server_port(server);
+        value_set_int(args, "port", port, NULL);
+        value_set_int(args, "deadline_usec", 1000000, NULL);
+        value_set_int(args, "timeout_usec", 1000000, NULL);
+        assert_int_equal(apply_only(args), -EHOSTDOWN); /* an answer, but not of the service */
+        value_remove(args, "service");
+        assert_int_equal(apply_only(args), 0);
+        value_set_int(args, "status", 204, NULL);
+        value_set_int(args, "attempts", 2, NULL);
+        assert_int_equal(apply_only(args), -EHOSTDOWN);
+        assert_non_null(strstr(err.message, ": the answer was status 200, not 204"));
+        http_server_stop(server);
         t.host.http = http_free(t.host.http);
 }
 

@@ -201,7 +201,8 @@ static void test_root_is_not_a_default(void **state) {
         if (geteuid() != 0)
                 skip();
         char text[4096];
-        snprintf(text, sizeof(text), "{\"argv\":[\"/bin/true\"],\"log\":\"%s/var/log/pawl/web.log\",\"service\":\"web\"}", t.path);
+        snprintf(text, sizeof(text),
+                 "{\"argv\":[\"/bin/true\"],\"log\":\"%s/var/log/pawl/web.log\",\"service\":\"web\"}", t.path);
         temp_host_write(&t, DEFINITION, text);
         _cleanup_(value_freep) Value *args = args_new("start");
         assert_int_equal(manager_process.check(&t.host, args, &err), -EINVAL);
@@ -215,8 +216,10 @@ static void test_another_user_is_become_wholly(void **state) {
                 skip();
         chmod(t.path, 0755);
         char text[4096];
-        snprintf(text, sizeof(text),
-                 "{\"argv\":[\"/bin/sleep\",\"60\"],\"log\":\"%s/var/log/pawl/web.log\",\"service\":\"web\",\"user\":\"nobody\"}", t.path);
+        snprintf(
+                text, sizeof(text),
+                "{\"argv\":[\"/bin/sleep\",\"60\"],\"log\":\"%s/var/log/pawl/web.log\",\"service\":\"web\",\"user\":\"nobody\"}",
+                t.path);
         temp_host_write(&t, DEFINITION, text);
         _cleanup_(value_freep) Value *before = capture("start");
         assert_int_equal(apply("start", 3, before), 0);
