@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiting is polling: the lock has no queue, and a wait of seconds does not need one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +35,21 @@ int lock_try(Engine *e, const char *name, int *ret_fd, Error *err) {
         if (r == 0)
                 lock_sign(*ret_fd);
         return r;
+}
+
+int lock_is_held(const Engine *e, const char *name) {
+        _cleanup_free_ char *path = lock_path(name);
+        if (!path)
+                return -ENOMEM;
+        if (!fs_exists(e->root, path))
+                return 0;
+        _cleanup_close_ int fd = fs_open(e->root, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, NULL);
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (fcntl(fd, F_OFD_GETLK, &whole) < 0)
+                return -errno;
+        return whole.l_type != F_UNLCK;
 }
 
 static void lock_holder(Engine *e, const char *name, char *ret, size_t size) {

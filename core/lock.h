@@ -11,3 +11,5 @@
 int lock_take(Engine *e, const char *name, int *ret_fd, Error *err);
 /* 0 held by us now, 1: somebody lives and holds it. Does not wait. */
 int lock_try(Engine *e, const char *name, int *ret_fd, Error *err);
+/* 1: somebody lives and holds it; 0: nobody does; negative: it cannot be known. Looks only: nothing is taken, made or written. */
+int lock_is_held(const Engine *e, const char *name);
