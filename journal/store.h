@@ -59,6 +59,7 @@ static inline void store_abortp(StoreTxn **t) {
 }
 /* Always ends the transaction. */
 int store_commit(StoreTxn **t, Error *err);
+/* count_free needs a read transaction. */
 int store_stat(StoreTxn *t, bool count_free, StoreStat *ret, Error *err);
 uint64_t store_count(StoreTxn *t, StoreDb db); /* entries, as the database's head says */
 

@@ -386,8 +386,11 @@ int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error 
                     fs_reserve(store_fd(j->store), (off_t)(used + wanted), NULL) < 0)
                         break;
         }
-        /* The disk is full: what a checkpoint freed inside of the file counts too. */
-        r = store_stat(t, true, &stat, err);
+        /* The disk is full: what a checkpoint freed inside of the file counts too. LMDB shows its free list to readers only. */
+        _cleanup_(store_abortp) StoreTxn *reader = NULL;
+        r = store_begin(j->store, false, &reader, err);
+        if (r == 0)
+                r = store_stat(reader, true, &stat, err);
         if (r == 0)
                 *ret += stat.n_free * stat.page_size;
         return r;
