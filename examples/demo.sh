@@ -6,8 +6,8 @@
 # usage: demo.sh PAWL EXAMPLES      (the program, and the folder with web-v1 ... web-v4)
 set -eu
 
-pawl=$1
-examples=$2
+pawl=${1:-${PAWL:?say which program: demo.sh PAWL [EXAMPLES]}}
+examples=${2:-$(dirname "$(readlink -f "$pawl")")/examples}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/pawl-demo.XXXXXX")
 trap 'finish' EXIT
 trap 'exit 130' INT TERM
