@@ -100,6 +100,10 @@ static void equality_ignores_order_only(void **state) {
         assert_true(value_equal(a, b));
         value_set_int(b, "x", 2, NULL);
         assert_false(value_equal(a, b));
+        value_set_int(b, "x", 1, NULL);
+        value_set_int(b, "more", 1, NULL);
+        assert_false(value_equal(a, b));
+        assert_false(value_equal(b, a));
         _cleanup_(value_freep) Value *text = value_new_text("x"), *bytes = value_new_bytes("x", 1);
         _cleanup_(value_freep) Value *open = value_new_secret("x", 1), *sealed = value_new_sealed("x", 1);
         _cleanup_(value_freep) Value *other = value_new_secret("y", 1);
