@@ -146,6 +146,22 @@ static int unpack_file(Reading *x, const PolicyEntry *entry, const char *path, E
         return r < 0 ? r : fs_set_mode(fd, entry->mode & 0111 ? 0755 : 0644, FS_OWNER_KEEP, err);
 }
 
+static int make_entry(Reading *x, const PolicyEntry *entry, const char *path, const char *target, Error *err) {
+        switch (entry->kind) {
+        case ENTRY_FILE:
+                return unpack_file(x, entry, path, err);
+        case ENTRY_DIRECTORY:
+                return path[0] ? staging_directory(x->to, path, err) : 0;
+        case ENTRY_LINK:
+                return staging_link(x->to, path, entry->target, err);
+        case ENTRY_HARD_LINK:
+                return staging_hard_link(x->to, path, target, err);
+        case ENTRY_OTHER:
+                break;
+        }
+        return error_set(err, -EBADMSG, ERR_ARTIFACT, NULL, "the entry \"%s\" cannot be unpacked", path);
+}
+
 static int unpack_entry(Reading *x, struct archive_entry *e, Error *err) {
         EntryKind kind = kind_of(e);
         PolicyPath path, target;
@@ -160,21 +176,10 @@ static int unpack_entry(Reading *x, struct archive_entry *e, Error *err) {
         if (!entry.path)
                 return error_set(err, -EBADMSG, ERR_ARTIFACT, NULL, "an entry has a name that cannot be read");
         int r = archive_policy_check(&x->policy, &entry, &path, &target, err);
-        if (r < 0)
-                return r;
-        switch (kind) {
-        case ENTRY_FILE:
-                return unpack_file(x, &entry, path.text, err);
-        case ENTRY_DIRECTORY:
-                return path.text[0] ? staging_directory(x->to, path.text, err) : 0;
-        case ENTRY_LINK:
-                return staging_link(x->to, path.text, entry.target, err);
-        case ENTRY_HARD_LINK:
-                return staging_hard_link(x->to, path.text, target.text, err);
-        case ENTRY_OTHER:
-                break;
-        }
-        return error_set(err, -EBADMSG, ERR_ARTIFACT, NULL, "the entry \"%s\" cannot be unpacked", path.text);
+        if (r == 0)
+                r = make_entry(x, &entry, path.text, target.text, err);
+        /* Twice the same name, a way through a file, a link to nothing: the archive is at fault, not this host. */
+        return r == -EEXIST || r == -ENOTDIR || r == -ENOENT ? -EBADMSG : r;
 }
 
 static int unpack_all(Reading *x, Error *err) {
