@@ -45,12 +45,22 @@ static uint64_t end_key(StoreTxn *t, StoreSeek end) {
         return store_seek(t, STORE_RECORDS, end, &key, NULL, NULL) == 0 && key.size == 8 ? be64_get(key.data) : 0;
 }
 
-static void send_records(StoreTxn *t, uint64_t first, uint64_t last, int out) {
+/* A transaction that met damage reads nothing more: each failure costs a new one. */
+static void begin_again(Store *store, StoreTxn **t) {
+        *t = store_abort(*t);
+        if (store_begin(store, false, t, NULL) < 0)
+                _exit(1);
+}
+
+static void send_records(Store *store, StoreTxn **t, uint64_t first, uint64_t last, int out) {
         for (uint64_t seq = first; seq != 0 && seq <= last; seq++) {
                 Record record;
                 Slice raw;
-                if (record_read(t, seq, &record, &raw, NULL) == 0)
+                int r = record_read(*t, seq, &record, &raw, NULL);
+                if (r == 0)
                         send_found(out, FOUND_RECORD, raw, SLICE("", 0));
+                else if (r != -ENOENT)
+                        begin_again(store, t);
         }
 }
 
@@ -88,7 +98,9 @@ static _Noreturn void child_main(const JournalOptions *o, int out) {
         /* More than can be in the file is a number that is damaged too. */
         if (last > first && last - first > (uint64_t)st.st_size / sizeof(RecordHeader))
                 last = first + (uint64_t)st.st_size / sizeof(RecordHeader);
-        send_records(t, first, last, out);
+        begin_again(store, &t);
+        send_records(store, &t, first, last, out);
+        begin_again(store, &t);
         send_keys(t, out);
         _exit(0);
 }

@@ -28,7 +28,12 @@ struct Store {
         MDB_env *env;
         MDB_dbi dbis[STORE_DB_MAX];
         int fd; /* LMDB's */
+        bool is_broken;
 };
+
+/* A jump out of LMDB's writer leaves its lock held, and its list of cursors pointing into a stack that is gone. There is no
+ * way to end such a transaction: it stays as it is, this process writes no more, and its end frees the lock. */
+static bool is_writer_broken;
 
 struct StoreTxn {
         Store *store;
@@ -95,6 +100,8 @@ static int guarded(int (*f)(Call *), Call *c) {
                 guard_target = outer;
                 if (c->t)
                         c->t->is_broken = true;
+                if (c->t && c->t->is_write)
+                        is_writer_broken = c->t->store->is_broken = true;
                 return MDB_CORRUPTED;
         }
         guard_target = &here;
@@ -124,6 +131,7 @@ static int store_error(int rc, const char *what, Error *err) {
         case MDB_CURSOR_FULL:
         case MDB_KEYEXIST:
         case MDB_BAD_VALSIZE:
+        case MDB_BAD_TXN: /* what LMDB says of a transaction that has met damage before */
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify",
                                  "the journal is damaged: %s: %s", what, mdb_strerror(rc));
         case MDB_VERSION_MISMATCH:
@@ -286,6 +294,9 @@ int store_open(int dir, const StoreOptions *options, Store **ret, Error *err) {
 Store *store_free(Store *s) {
         if (!s)
                 return NULL;
+        /* Unmapping would pull a held lock from under the thread. */
+        if (s->is_broken)
+                return NULL;
         if (s->env)
                 mdb_env_close(s->env);
         free(s);
@@ -303,6 +314,9 @@ static int begin_call(Call *c) {
 }
 
 int store_begin(Store *s, bool is_write, StoreTxn **ret, Error *err) {
+        if (is_write && is_writer_broken)
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify",
+                                 "the journal is damaged: a write of it has failed before");
         StoreTxn *t = calloc(1, sizeof(*t));
         if (!t)
                 return error_no_memory(err);
@@ -334,7 +348,8 @@ StoreTxn *store_abort(StoreTxn *t) {
         if (!t)
                 return NULL;
         Call c = {.t = t};
-        (void)guarded(abort_call, &c);
+        if (!(t->is_write && t->is_broken))
+                (void)guarded(abort_call, &c);
         guard_leave();
         free(t);
         return NULL;
