@@ -16,8 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static int number(const char *text) {
         return (int)strtol(text, NULL, 10);
 }

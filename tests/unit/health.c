@@ -227,7 +227,8 @@ static void test_http_expects_a_status(void **state) {
         assert_non_null(strstr(err.message, "from http://127.0.0.1:"));
         /* One that does answer, after being unwell. */
         HttpServer *server = http_server_start(false);
-        http_server_page(server, &(ServerPage){.path = "/health", .body = "ok", .size = 2, .n_failing = 2, .fail_status = 503});
+        http_server_page(server,
+                         &(ServerPage){.path = "/health", .body = "ok", .size = 2, .n_failing = 2, .fail_status = 503});
         port = (int)http_server_port(server);
         value_set_int(args, "port", port, NULL);
         value_set_int(args, "deadline_usec", 1000000, NULL);

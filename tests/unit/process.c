@@ -394,18 +394,23 @@ static void test_verify_notices_a_program_that_died(void **state) {
         assert_int_equal(status.state, RUN_FAILED);
 }
 
+static char mark[512]; /* in the environment of what this test starts */
+
 static int count_marked(void *userdata, const ProcessInfo *p) {
         int *n = userdata;
         char name[64];
         procfs_name(p->pid, name);
-        if (!p->is_dead && strcmp(name, "test-listener") == 0 && procfs_has_variable(p->pid, "MARK=between"))
+        if (!p->is_dead && strcmp(name, "test-listener") == 0 && procfs_has_variable(p->pid, mark))
                 *n += 1;
         return 0;
 }
 
 /* Kills a starting process at a crash point; returns how many programs run, and the child if it was written down. */
 static int die_while_starting(const char *point) {
-        define((const char *[]){"print", "ran", NULL}, "MARK=between\n");
+        char env[600];
+        snprintf(mark, sizeof(mark), "MARK=%s", t.path);
+        snprintf(env, sizeof(env), "%s\n", mark);
+        define((const char *[]){"print", "ran", NULL}, env);
         int pid = fork();
         if (pid == 0) {
                 setenv("PAWL_CRASH_AT", point, 1);
