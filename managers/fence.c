@@ -130,7 +130,7 @@ int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err) {
                         return r;
                 kill_holders(host, path);
                 if (clock_boot_usec() >= end)
-                        return error_set(err, -EBUSY, ERR_TIMEOUT, "Find it with: fuser <that file>",
+                        return error_set(err, -EBUSY, ERR_TIMEOUT, "See which program it is with fuser, and end it.",
                                          "something started for step %" PRIu32 " of transaction %" PRIu64
                                          " still holds \"%s\"",
                                          step, tx, path);
