@@ -47,6 +47,11 @@ typedef struct FsOwner {
 } FsOwner;
 #define FS_OWNER_KEEP ((FsOwner){(uid_t)-1, (gid_t)-1})
 
+typedef struct FsAttrs {
+        mode_t mode;
+        FsOwner owner;
+} FsAttrs;
+
 /* Makes a directory durable; existing is success (*ret_created false; its mode and owner are left alone). Parents must exist unless _all. */
 int fs_mkdir_durably(int root, const char *path, mode_t mode, FsOwner owner, bool *ret_created, Error *err);
 /* As above with all missing parents (mode 0755, or `mode` when it is stricter only for the last). *ret_first (may be NULL; owned by the caller, NULL when
@@ -56,7 +61,7 @@ int fs_rmdir_durably(int root, const char *path, Error *err); /* missing is succ
 
 /* Writes a new file under the name `staged` (beside `path`) and fsyncs it; an old file of that name is replaced (it is ours: the name is derived from
  * transaction and step). Content is not visible at `path` yet. */
-int fs_stage_file(int root, const char *staged, const void *data, size_t size, mode_t mode, FsOwner owner, Error *err);
+int fs_stage_file(int root, const char *staged, const void *data, size_t size, FsAttrs attrs, Error *err);
 int fs_stage_link(int root, const char *staged, const char *target, Error *err);
 
 /*

@@ -36,12 +36,12 @@ static int write_new(const FsPlace *p, const Content *c, Error *err) {
         return r;
 }
 
-int fs_stage_file(int root, const char *staged, const void *data, size_t size, mode_t mode, FsOwner owner, Error *err) {
+int fs_stage_file(int root, const char *staged, const void *data, size_t size, FsAttrs attrs, Error *err) {
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
         int r = fs_place_open(root, staged, &p, err);
         if (r < 0)
                 return r;
-        return write_new(&p, &(Content){data, size, mode, owner, .durable = true}, err);
+        return write_new(&p, &(Content){data, size, attrs.mode, attrs.owner, .durable = true}, err);
 }
 
 int fs_stage_link(int root, const char *staged, const char *target, Error *err) {

@@ -347,7 +347,7 @@ static void a_staged_file_is_complete_before_it_has_its_name(void **state) {
         struct stat st;
         watched = "env";
         mode_t old = umask(077);
-        assert_int_equal(fs_stage_file(root, ".pawl-1-0", "hello", 5, 0640, (FsOwner){getuid(), getgid()}, &err), 0);
+        assert_int_equal(fs_stage_file(root, ".pawl-1-0", "hello", 5, (FsAttrs){0640, (FsOwner){getuid(), getgid()}}, &err), 0);
         umask(old);
         int at = synced_at(inode_of(".pawl-1-0"));
         assert_true(at >= 0);
@@ -366,12 +366,12 @@ static void a_staged_file_is_complete_before_it_has_its_name(void **state) {
 static void staging_again_after_a_crash_starts_over(void **state) {
         (void)state;
         put(root, "elsewhere", "kept");
-        assert_int_equal(fs_stage_file(root, "s", "a longer first try", 18, 0600, FS_OWNER_KEEP, &err), 0);
-        assert_int_equal(fs_stage_file(root, "s", "second", 6, 0644, FS_OWNER_KEEP, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "a longer first try", 18, (FsAttrs){0600, FS_OWNER_KEEP}, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "second", 6, (FsAttrs){0644, FS_OWNER_KEEP}, &err), 0);
         assert_true(holds(root, "s", "second"));
         assert_int_equal(fs_stage_link(root, "s", "elsewhere", &err), 0);
         assert_int_equal(fs_stage_link(root, "s", "elsewhere", &err), 0);
-        assert_int_equal(fs_stage_file(root, "s", "third", 5, 0644, FS_OWNER_KEEP, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "third", 5, (FsAttrs){0644, FS_OWNER_KEEP}, &err), 0);
         assert_true(holds(root, "s", "third"));
         assert_true(holds(root, "elsewhere", "kept"));
 }
@@ -381,7 +381,7 @@ static void publishing_new_refuses_what_exists(void **state) {
         put(root, "theirs", "theirs");
         assert_int_equal(mkdirat(root, "dir", 0755), 0);
         assert_int_equal(symlinkat("none", root, "dangling"), 0);
-        assert_int_equal(fs_stage_file(root, "s", "ours", 4, 0644, FS_OWNER_KEEP, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "ours", 4, (FsAttrs){0644, FS_OWNER_KEEP}, &err), 0);
         assert_int_equal(fs_publish_new(root, "s", "theirs", &err), -EEXIST);
         assert_int_equal(fs_publish_new(root, "s", "dir", &err), -EEXIST);
         assert_int_equal(fs_publish_new(root, "s", "dangling", &err), -EEXIST);
@@ -399,7 +399,7 @@ static void exchanging_keeps_the_displaced_inode(void **state) {
         int fd = openat(root, "env", O_RDONLY);
         bool has_xattr = fsetxattr(fd, "user.pawl", "x", 1, 0) == 0;
         close(fd);
-        assert_int_equal(fs_stage_file(root, "s", "new", 3, 0644, FS_OWNER_KEEP, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "new", 3, (FsAttrs){0644, FS_OWNER_KEEP}, &err), 0);
         assert_int_equal(fs_publish_exchange(root, "s", "env", &err), 0);
         assert_true(synced_at(inode_of(".")) > synced_at(inode_of("env")));
         assert_true(holds(root, "env", "new"));
@@ -422,7 +422,7 @@ static void exchanging_keeps_the_displaced_inode(void **state) {
 
 static void exchanging_tells_which_name_is_missing(void **state) {
         (void)state;
-        assert_int_equal(fs_stage_file(root, "s", "new", 3, 0644, FS_OWNER_KEEP, &err), 0);
+        assert_int_equal(fs_stage_file(root, "s", "new", 3, (FsAttrs){0644, FS_OWNER_KEEP}, &err), 0);
         assert_int_equal(fs_publish_exchange(root, "s", "env", &err), -ENOENT);
         assert_int_equal(err.code, ERR_NONE);
         assert_true(holds(root, "s", "new"));
@@ -434,7 +434,7 @@ static void on_an_old_kernel(void) {
         struct stat st;
         size_t n = n_entries(".");
         become_old_kernel();
-        CHECK(fs_stage_file(root, "s", "new", 3, 0644, FS_OWNER_KEEP, &err) == 0);
+        CHECK(fs_stage_file(root, "s", "new", 3, (FsAttrs){0644, FS_OWNER_KEEP}, &err) == 0);
         /* exchange: the same promises, by links */
         CHECK(fs_publish_exchange(root, "s", "none", &err) == -ENOENT);
         CHECK(fs_publish_exchange(root, "none", "s", &err) == -ESTALE);
@@ -445,7 +445,7 @@ static void on_an_old_kernel(void) {
         CHECK(fs_publish_exchange(root, "s", "env", &err) == -EIO);
         CHECK(holds(root, "env", "old"));
         sync_errno = 0;
-        CHECK(fs_stage_file(root, "s", "new", 3, 0644, FS_OWNER_KEEP, &err) == 0);
+        CHECK(fs_stage_file(root, "s", "new", 3, (FsAttrs){0644, FS_OWNER_KEEP}, &err) == 0);
         CHECK(holds(root, "env", "old"));
         n_synced = 0;
         CHECK(fs_publish_exchange(root, "s", "env", &err) == 0);
@@ -459,7 +459,7 @@ static void on_an_old_kernel(void) {
         char *target = NULL;
         CHECK(fs_readlink(root, "l", &target, &err) == 0 && strcmp(target, "v1") == 0);
         CHECK(fs_readlink(root, "current", &target, &err) == 0 && strcmp(target, "v2") == 0);
-        CHECK(fs_stage_file(root, "d", "", 0, 0644, FS_OWNER_KEEP, &err) == 0);
+        CHECK(fs_stage_file(root, "d", "", 0, (FsAttrs){0644, FS_OWNER_KEEP}, &err) == 0);
         CHECK(fs_publish_exchange(root, "d", "dir", &err) == -EOPNOTSUPP);
         /* never over something */
         CHECK(fs_publish_new(root, "s", "env", &err) == -EEXIST);
@@ -538,7 +538,7 @@ static void replacing_leaves_old_or_new(void **state) {
 static void a_failed_fsync_abandons_the_staged_file(void **state) {
         (void)state;
         sync_errno = ENOSPC;
-        assert_int_equal(fs_stage_file(root, "s", "x", 1, 0600, FS_OWNER_KEEP, &err), -ENOSPC);
+        assert_int_equal(fs_stage_file(root, "s", "x", 1, (FsAttrs){0600, FS_OWNER_KEEP}, &err), -ENOSPC);
         assert_int_equal(n_synced, 1);
         assert_false(is_there("s"));
         assert_int_equal(err.code, ERR_NO_SPACE);
@@ -840,7 +840,7 @@ static void on_a_full_file_system(void) {
         CHECK(fs_replace_durably(root, "tiny/f", big, sizeof(big), 0600, &err) == -ENOSPC);
         CHECK(err.code == ERR_NO_SPACE && strstr(err.message, "tiny/f") && strstr(err.hint, "Free some space"));
         CHECK(holds(root, "tiny/f", "old") && n_entries("tiny") == 1);
-        CHECK(fs_stage_file(root, "tiny/s", big, sizeof(big), 0600, FS_OWNER_KEEP, &err) == -ENOSPC);
+        CHECK(fs_stage_file(root, "tiny/s", big, sizeof(big), (FsAttrs){0600, FS_OWNER_KEEP}, &err) == -ENOSPC);
         CHECK(n_entries("tiny") == 1);
         int fd = fs_open_dir(root, "tiny", &err);
         CHECK(fs_promise(fd, &promise, &name, &err) == 0);
