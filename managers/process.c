@@ -113,7 +113,7 @@ static int wait_for_old(const Host *host, const Value *args, Error *err) {
 }
 
 static int owe_revert(const Host *host, const Value *args, const Value *before, const Now *now, Error *err) {
-        ProcFile started;
+        ProcFile started = {0};
         if (!value_get_bool(before, "running", false) || now->is_before)
                 return 0;
         if (now->is_alive && now->is_ours)
@@ -153,7 +153,7 @@ static int started_result(const ProcFile *p, uint64_t stopped_at, Change change,
 
 static int pay_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
         uint64_t stopped_at = now->is_alive ? clock_boot_usec() : 0;
-        ProcFile started;
+        ProcFile started = {0};
         if (now->is_alive && now->is_ours)
                 return started_result(&now->proc, 0, CHANGE_UNCHANGED, ret, err);
         int r = step_stop(host, args, err);
@@ -193,7 +193,7 @@ static int stop_apply(const Host *host, const Value *args, const Now *now, StepR
 }
 
 static int stop_revert(const Host *host, const Value *args, const Value *before, const Now *now, Error *err) {
-        ProcFile started;
+        ProcFile started = {0};
         if (!value_get_bool(before, "running", false) || now->is_alive)
                 return 0;
         int r = step_stop(host, args, err);
@@ -251,7 +251,7 @@ static int process_check(const Host *host, const Value *args, Error *err) {
 
 static int process_capture(const Host *host, const Value *args, Value **ret_before, Error *err) {
         _cleanup_(value_freep) Value *before = value_new_map();
-        Now now;
+        Now now = {0};
         if (!before)
                 return error_no_memory(err);
         int r = now_look(host, args, NULL, &now, err);
@@ -269,7 +269,7 @@ static int process_capture(const Host *host, const Value *args, Value **ret_befo
 
 static int process_apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
         const Role *role;
-        Now now;
+        Now now = {0};
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, before, &now, err);
@@ -278,7 +278,7 @@ static int process_apply(const Host *host, const Value *args, const Value *befor
 
 static int process_revert(const Host *host, const Value *args, const Value *before, Error *err) {
         const Role *role;
-        Now now;
+        Now now = {0};
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, before, &now, err);
@@ -287,7 +287,7 @@ static int process_revert(const Host *host, const Value *args, const Value *befo
 
 static int process_probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
         const Role *role;
-        Now now;
+        Now now = {0};
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, before, &now, err);
@@ -300,7 +300,7 @@ static int process_probe(const Host *host, const Value *args, const Value *befor
 static int process_verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         const Role *role;
-        Now now;
+        Now now = {0};
         int r = role_of(args, &role, err);
         if (r == 0)
                 r = now_look(host, args, NULL, &now, err);

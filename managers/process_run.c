@@ -176,6 +176,7 @@ static int runtime_state(const Host *host, const char *service, RunStatus *ret, 
         return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are those of Runtime. */
 static int runtime_logs(const Host *host, const char *service, size_t n, bool follow,
                         void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err) {
         const LogSink sink = {.line = line, .userdata = userdata};
