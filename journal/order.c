@@ -17,6 +17,8 @@
 #define S(x) (1u << STEP_##x)
 #define RUNNING (P(OPEN) | P(ABORTED) | P(COMMITTED))
 #define ANY_STATE 0xffffffffu
+/* A decision may be followed by what it asked for, by another obstacle, or by another decision. */
+#define UNSETTLED (S(INTENDED) | S(DONE) | S(FAILED) | S(STUCK) | S(RESOLVED))
 #define BACK (S(NONE) | S(REFUSED) | S(UNDONE) | S(RESOLVED) | S(FINISHED))
 #define THERE (S(NONE) | S(REFUSED) | S(UNDONE) | S(RESOLVED) | S(DONE))
 
@@ -33,13 +35,13 @@ const OrderRow order_rows[] = {
         {RECORD_COMMIT,       SCOPE_TX,    P(OPEN),                    ANY_STATE,                                    TX_COMMITTED,  STEP_NONE,     THERE,                    true,  false},
         {RECORD_ABORT,        SCOPE_TX,    P(OPEN),                    ANY_STATE,                                    TX_ABORTED,    STEP_NONE,     0,                        false, false},
         {RECORD_RECOVER,      SCOPE_ANY,   RUNNING,                    ANY_STATE,                                    TX_NONE,       STEP_NONE,     0,                        false, false},
-        {RECORD_UNDONE,       SCOPE_STEP,  P(ABORTED),                 S(INTENDED) | S(DONE) | S(FAILED) | S(STUCK), TX_NONE,       STEP_UNDONE,   0,                        false, false},
-        {RECORD_UNDONE,       SCOPE_STEP,  P(OPEN),                    S(INTENDED) | S(DONE) | S(FAILED) | S(STUCK), TX_NONE,       STEP_UNDONE,   0,                        false, true},
-        {RECORD_STUCK,        SCOPE_STEP,  RUNNING,                    S(INTENDED) | S(DONE) | S(FAILED) | S(STUCK), TX_NONE,       STEP_STUCK,    0,                        false, false},
+        {RECORD_UNDONE,       SCOPE_STEP,  P(ABORTED),                 UNSETTLED,                                    TX_NONE,       STEP_UNDONE,   0,                        false, false},
+        {RECORD_UNDONE,       SCOPE_STEP,  P(OPEN),                    UNSETTLED,                                    TX_NONE,       STEP_UNDONE,   0,                        false, true},
+        {RECORD_STUCK,        SCOPE_STEP,  RUNNING,                    UNSETTLED,                                    TX_NONE,       STEP_STUCK,    0,                        false, false},
         {RECORD_STUCK,        SCOPE_STEP,  P(ABORTED) | P(COMMITTED),  S(NONE),                                      TX_NONE,       STEP_STUCK,    0,                        false, false},
-        {RECORD_RESOLVED,     SCOPE_STEP,  RUNNING,                    S(INTENDED) | S(DONE) | S(FAILED) | S(STUCK), TX_NONE,       STEP_RESOLVED, 0,                        false, false},
+        {RECORD_RESOLVED,     SCOPE_STEP,  RUNNING,                    UNSETTLED,                                    TX_NONE,       STEP_RESOLVED, 0,                        false, false},
         {RECORD_RESOLVED,     SCOPE_STEP,  P(ABORTED) | P(COMMITTED),  S(NONE),                                      TX_NONE,       STEP_RESOLVED, 0,                        false, false},
-        {RECORD_FINISHED,     SCOPE_STEP,  P(COMMITTED),               S(NONE) | S(STUCK),                           TX_NONE,       STEP_FINISHED, 0,                        false, false},
+        {RECORD_FINISHED,     SCOPE_STEP,  P(COMMITTED),               S(NONE) | S(STUCK) | S(RESOLVED),             TX_NONE,       STEP_FINISHED, 0,                        false, false},
         {RECORD_FINISHED,     SCOPE_STEP,  P(ABORTED),                 S(NONE),                                      TX_NONE,       STEP_FINISHED, 0,                        false, false},
         {RECORD_NOTE,         SCOPE_ANY,   RUNNING,                    ANY_STATE,                                    TX_NONE,       STEP_NONE,     0,                        false, false},
         {RECORD_END,          SCOPE_TX,    P(ABORTED),                 ANY_STATE,                                    TX_ENDED,      STEP_NONE,     BACK,                     false, false},

@@ -34,17 +34,17 @@ static bool had_tx(const Reference *f, RecordKind kind) {
         return had(f, kind, RECORD_STEP_NONE);
 }
 
-/* Settled: undone, resolved, finished. */
-static bool is_over(const Reference *f, uint32_t s) {
-        return had(f, RECORD_UNDONE, s) || had(f, RECORD_RESOLVED, s) || had(f, RECORD_FINISHED, s);
-}
-
 /* The last record that said something about the step's fate. */
 static RecordKind fate(const Reference *f, uint32_t s) {
         for (int i = f->n - 1; i >= 0; i--)
                 if (f->past[i].step == s && f->past[i].kind != RECORD_RECOVER && f->past[i].kind != RECORD_NOTE)
                         return f->past[i].kind;
         return 0;
+}
+
+/* Settled: undone, finished, or left with a decision. */
+static bool is_over(const Reference *f, uint32_t s) {
+        return had(f, RECORD_UNDONE, s) || had(f, RECORD_FINISHED, s) || fate(f, s) == RECORD_RESOLVED;
 }
 
 static bool any_group_open(const Reference *f) {
@@ -84,13 +84,13 @@ static bool about_step(const Reference *f, RecordKind kind, uint32_t s, bool is_
         case RECORD_FAILED:
                 return is_open && (untouched || fate(f, s) == RECORD_INTENT || fate(f, s) == RECORD_DONE);
         case RECORD_UNDONE:
-                return !is_committed && is_pending(f, s) && (!is_open || any_group_open(f)) &&
-                       (has_intent || had(f, RECORD_STUCK, s));
+                return !is_committed && (is_pending(f, s) || fate(f, s) == RECORD_RESOLVED) && (!is_open || any_group_open(f)) &&
+                       (has_intent || had(f, RECORD_STUCK, s) || had(f, RECORD_RESOLVED, s));
         case RECORD_STUCK:
         case RECORD_RESOLVED:
-                return is_pending(f, s) || (!is_open && untouched);
+                return is_pending(f, s) || fate(f, s) == RECORD_RESOLVED || (!is_open && untouched);
         case RECORD_FINISHED:
-                return !is_open && (untouched || (is_committed && fate(f, s) == RECORD_STUCK));
+                return !is_open && (untouched || (is_committed && (fate(f, s) == RECORD_STUCK || fate(f, s) == RECORD_RESOLVED)));
         default:
                 return false;
         }
