@@ -153,6 +153,9 @@ static int args_port(const Target *t, Value **ret, Error *err) {
 static int health_args(const Target *t, const Value *health, int64_t port, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *args = value_copy(health);
         int r = args ? 0 : error_no_memory(err);
+        bool is_local = strcmp(value_get_text_or(args, "host", "auto"), "auto") == 0;
+        if (r == 0 && is_local)
+                r = value_set_text(args, "host", "127.0.0.1", err);
         if (r == 0 && !value_get(args, "port") && port > 0)
                 r = value_set_int(args, "port", port, err);
         if (r == 0)
