@@ -48,7 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         memcpy(text, data + 3, size - 3);
         size_t n = strlen(text);
         const char *target = n + 1 < size - 3 ? text + n + 1 : NULL;
-        PolicyEntry e = {.path = text, .kind = (EntryKind)(data[0] % (ENTRY_OTHER + 1)), .target = target,
+        PolicyEntry e = {.path = text,
+                         .kind = (EntryKind)(data[0] % (ENTRY_OTHER + 1)),
+                         .target = target,
                          .mode = (unsigned)(data[1] << 8 | data[2]) & 07777U};
         Policy p = {.max_size = 1000};
         PolicyPath path, other;
@@ -59,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 must(path_is_safe(path.text) || (e.kind == ENTRY_DIRECTORY && path.text[0] == '\0'));
                 must(strncmp(path.text, ".pawl-", 6) != 0);
                 must(e.kind != ENTRY_HARD_LINK || path_is_safe(other.text));
-                must(e.kind != ENTRY_LINK || (target[0] != '/' && target[0] != '\0' && walk(depth_of(path.text), target) >= 0));
+                must(e.kind != ENTRY_LINK ||
+                     (target[0] != '/' && target[0] != '\0' && walk(depth_of(path.text), target) >= 0));
         } else {
                 must(err.code == ERR_ARTIFACT && err.message[0] != '\0');
         }

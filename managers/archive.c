@@ -56,7 +56,8 @@ static int fail(Reading *x, Error *err) {
         const char *why = archive_error_string(x->a);
         if (archive_errno(x->a) == ENOMEM)
                 return error_no_memory(err);
-        return error_set(err, -EBADMSG, ERR_ARTIFACT, "The archive is damaged, or is not tar (plain, gzip, xz, zstd) or zip.", "%s",
+        return error_set(err, -EBADMSG, ERR_ARTIFACT,
+                         "The archive is damaged, or is not tar (plain, gzip, xz, zstd) or zip.", "%s",
                          why ? why : "the archive is damaged");
 }
 

@@ -152,7 +152,8 @@ static int check_limits(Policy *p, const PolicyEntry *e, Error *err) {
         return 0;
 }
 
-int archive_policy_check(Policy *p, const PolicyEntry *entry, PolicyPath *ret_path, PolicyPath *ret_target, Error *err) {
+int archive_policy_check(Policy *p, const PolicyEntry *entry, PolicyPath *ret_path, PolicyPath *ret_target,
+                         Error *err) {
         int r = check_path(entry->path, entry->kind == ENTRY_DIRECTORY, entry->path, ret_path, err);
         if (r == 0)
                 r = check_kind(entry, err);

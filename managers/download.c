@@ -27,7 +27,8 @@ static int sink(void *userdata, uint64_t offset, const void *data, size_t size, 
 static int fail_status(const char *url, int status, Error *err) {
         _cleanup_free_ char *shown = text_redact(url);
         bool is_missing = status == 404 || status == 410;
-        const char *hint = status == 401 || status == 403 ? "The server wants credentials, or refuses the ones it got." : NULL;
+        const char *hint =
+                status == 401 || status == 403 ? "The server wants credentials, or refuses the ones it got." : NULL;
         return error_set(err, is_missing ? -ENOENT : -EIO, is_missing ? ERR_NOT_FOUND : ERR_NETWORK, hint,
                          "could not download \"%s\": the server answered %d", shown ? shown : "****", status);
 }
@@ -35,7 +36,6 @@ static int fail_status(const char *url, int status, Error *err) {
 int download_to_fd(const Host *host, const Download *download, int fd, Downloaded *ret, Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
         _cleanup_http_reply_ HttpReply reply = {0};
-        _cleanup_downloaded_ Downloaded done = {0};
         _cleanup_free_ char *shown = text_redact(download->url);
         if (!shown)
                 return error_no_memory(err);
@@ -59,13 +59,13 @@ int download_to_fd(const Host *host, const Download *download, int fd, Downloade
                 return r;
         if (reply.status != 200 && reply.status != 206)
                 return fail_status(download->url, reply.status, err);
-        r = stream_finish(&s, done.sha256, err);
+        char sha256[DIGEST_HEX_SIZE];
+        r = stream_finish(&s, sha256, err);
         if (r < 0)
                 return r;
-        done.size = s.size;
-        done.etag = TAKE_PTR(reply.etag);
-        done.last_modified = TAKE_PTR(reply.last_modified);
-        *ret = done;
-        done = (Downloaded){0};
+        *ret = (Downloaded){.size = s.size,
+                            .etag = TAKE_PTR(reply.etag),
+                            .last_modified = TAKE_PTR(reply.last_modified)};
+        memcpy(ret->sha256, sha256, sizeof(sha256));
         return 0;
 }

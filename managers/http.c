@@ -44,8 +44,8 @@ typedef struct Exchange {
 
         uint64_t offset;   /* content bytes the sink has */
         uint64_t furthest; /* highest offset of any attempt */
-        char *validator;   /* what the content so far is recognised by: a strong etag or a date; NULL: cannot go on, only begin again */
-        bool is_restart;   /* what came does not continue what we have */
+        char *validator; /* what the content so far is recognised by: a strong etag or a date; NULL: cannot go on, only begin again */
+        bool is_restart; /* what came does not continue what we have */
 
         char *url; /* of this hop */
         bool is_stripped, was_https;
@@ -183,7 +183,9 @@ static char *url_shown(const HttpRequest *request) {
 /* ---- Failing --------------------------------------------------------------------------------------------------------------- */
 
 static const char *doing(const Exchange *x) {
-        return x->request->sink ? "download" : strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0 ? "read" : "send to";
+        return x->request->sink                                                  ? "download"
+               : strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0 ? "read"
+                                                                                 : "send to";
 }
 
 static int stop_hop(Exchange *x, int r) {
@@ -237,7 +239,8 @@ static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         const Failing *f = failing_of(code);
         const char *text = f->text ? f->text : curl_easy_strerror(code);
         bool is_tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR;
-        const char *hint = is_tls ? "Name the file of the certificate authority with ca_file if it is a private one." : NULL;
+        const char *hint =
+                is_tls ? "Name the file of the certificate authority with ca_file if it is a private one." : NULL;
         long os = 0;
         (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
         if (is_tls && x->curl_text[0])
@@ -246,8 +249,8 @@ static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         if (code == CURLE_COULDNT_CONNECT && os > 0)
                 return error_set(err, f->r, ERR_NETWORK, hint, "could not %s \"%s\": %s: %s", doing(x), x->shown, text,
                                  strerror((int)os));
-        return error_set(err, f->r, f->r == -ENOMEM ? ERR_NO_MEMORY : ERR_NETWORK, hint, "could not %s \"%s\": %s", doing(x),
-                         x->shown, text);
+        return error_set(err, f->r, f->r == -ENOMEM ? ERR_NO_MEMORY : ERR_NETWORK, hint, "could not %s \"%s\": %s",
+                         doing(x), x->shown, text);
 }
 
 /* ---- Callbacks of a hop ---------------------------------------------------------------------------------------------------- */
@@ -383,7 +386,8 @@ static int on_progress(void *userdata, curl_off_t total, curl_off_t now, curl_of
         }
         if (x->request->progress && now > 0) {
                 uint64_t base = x->request->sink && x->offset >= (uint64_t)now ? x->offset - (uint64_t)now : 0;
-                host_progress(x->host, x->request->progress, base + (uint64_t)now, total > 0 ? base + (uint64_t)total : 0);
+                host_progress(x->host, x->request->progress, base + (uint64_t)now,
+                              total > 0 ? base + (uint64_t)total : 0);
         }
         return 0;
 }
@@ -408,7 +412,8 @@ static int headers_make(const Exchange *x, Slist **ret, Error *err) {
                 if (strpbrk(h->name, "\r\n:") || strpbrk(h->value, "\r\n"))
                         return error_set(err, -EINVAL, ERR_SPEC, NULL, "the header \"%s\" holds a line break", h->name);
                 /* "name;" is how libcurl is told of an empty value. */
-                _cleanup_free_ char *line = h->value[0] ? text_format("%s: %s", h->name, h->value) : text_format("%s;", h->name);
+                _cleanup_free_ char *line =
+                        h->value[0] ? text_format("%s: %s", h->name, h->value) : text_format("%s;", h->name);
                 r = slist_add(&l, line, err);
         }
         if (r == 0 && x->offset > 0) {
@@ -495,7 +500,8 @@ static bool is_not_sent(const Exchange *x) {
 static int check_scheme(const Exchange *x, const char *url, bool is_hop, Error *err) {
         _cleanup_(origin_done) Origin o = {0};
         if (origin_parse(url, &o) < 0)
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "could not %s \"%s\": that is not a URL", doing(x), x->shown);
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "could not %s \"%s\": that is not a URL", doing(x),
+                                 x->shown);
         unsigned bit = scheme_bit(o.scheme), allowed = x->request->schemes ? x->request->schemes : HTTP_SCHEME_HTTPS;
         if (is_hop)
                 allowed &= ~(unsigned)HTTP_SCHEME_FILE;
@@ -504,9 +510,11 @@ static int check_scheme(const Exchange *x, const char *url, bool is_hop, Error *
         if (bit & allowed)
                 return 0;
         if (is_hop)
-                return error_set(err, -EPERM, ERR_NETWORK, NULL, "could not %s \"%s\": the server redirects to %s, which is not allowed",
-                                 doing(x), x->shown, o.scheme);
-        return error_set(err, -EPERM, ERR_SPEC, NULL, "could not %s \"%s\": %s is not allowed here", doing(x), x->shown, o.scheme);
+                return error_set(err, -EPERM, ERR_NETWORK, NULL,
+                                 "could not %s \"%s\": the server redirects to %s, which is not allowed", doing(x),
+                                 x->shown, o.scheme);
+        return error_set(err, -EPERM, ERR_SPEC, NULL, "could not %s \"%s\": %s is not allowed here", doing(x), x->shown,
+                         o.scheme);
 }
 
 /* One hop. 0: there is a reply; else the reply's outcome is set. *ret_final: trying again would be no use. */
@@ -539,7 +547,8 @@ static int hop(Exchange *x, const Http *http, bool *ret_final, Error *err) {
                 return 0;
         if (x->is_restart) {
                 *ret_final = false;
-                return error_set(err, -ESTALE, ERR_NETWORK, NULL, "could not download \"%s\": it changed while it was read", x->shown);
+                return error_set(err, -ESTALE, ERR_NETWORK, NULL,
+                                 "could not download \"%s\": it changed while it was read", x->shown);
         }
         if (x->stop != 0) {
                 if (err)
@@ -566,9 +575,10 @@ static int redirect(Exchange *x, Error *err) {
                 return r;
         bool leaves = !origin_same(x->url, to);
         if (leaves && x->request->n_body > 0)
-                return error_set(err, -EPERM, ERR_NETWORK, NULL,
-                                 "could not %s \"%s\": the server redirects to another host, which must not see what is sent",
-                                 doing(x), x->shown);
+                return error_set(
+                        err, -EPERM, ERR_NETWORK, NULL,
+                        "could not %s \"%s\": the server redirects to another host, which must not see what is sent",
+                        doing(x), x->shown);
         x->is_stripped |= leaves;
         char *copy = strdup(to);
         if (!copy)
@@ -600,8 +610,8 @@ static int attempt(Exchange *x, const Http *http, bool *ret_final, Error *err) {
                 if (r < 0)
                         return r;
                 if (n == HOPS_MAX)
-                        return error_set(err, -ELOOP, ERR_NETWORK, NULL, "could not %s \"%s\": more than %d redirects", doing(x),
-                                         x->shown, HOPS_MAX);
+                        return error_set(err, -ELOOP, ERR_NETWORK, NULL, "could not %s \"%s\": more than %d redirects",
+                                         doing(x), x->shown, HOPS_MAX);
         }
 }
 
@@ -690,16 +700,20 @@ static int attempts_run(Exchange *x, const Http *http, Error *err) {
 }
 
 int http_request(const Host *host, const HttpRequest *request, HttpReply *ret, Error *err) {
+        *ret = (HttpReply){.outcome = HTTP_NOT_SENT, .content_length = -1};
+        if (!host->http)
+                return error_set(err, -EINVAL, ERR_FAILED, NULL, "there is no HTTP client here");
         _cleanup_(exchange_done) Exchange x = {
                 .host = host,
                 .request = request,
                 .easy = host->http->easy,
                 .method = request->method ? request->method : "GET",
                 .deadline_usec = request->deadline_usec ? clock_boot_usec() + request->deadline_usec : 0,
-                .max_size = request->max_size ? request->max_size : request->sink ? 0 : BODY_DEFAULT,
+                .max_size = request->max_size ? request->max_size
+                            : request->sink   ? 0
+                                              : BODY_DEFAULT,
                 .reply = {.outcome = HTTP_NOT_SENT, .content_length = -1},
         };
-        *ret = (HttpReply){.outcome = HTTP_NOT_SENT, .content_length = -1};
         x.shown = url_shown(request);
         if (!x.shown)
                 return error_no_memory(err);

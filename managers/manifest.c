@@ -38,11 +38,13 @@ static bool has_control(const char *s) {
 
 /* "f <hex> path" in line, without a line break. */
 static int line_make(char line[static LINE_MAX_SIZE], char type, const char *hex, const char *path, Error *err) {
-        int n = hex ? snprintf(line, LINE_MAX_SIZE, "%c %s %s", type, hex, path) : snprintf(line, LINE_MAX_SIZE, "%c %s", type, path);
+        int n = hex ? snprintf(line, LINE_MAX_SIZE, "%c %s %s", type, hex, path)
+                    : snprintf(line, LINE_MAX_SIZE, "%c %s", type, path);
         if (n < 0 || (size_t)n >= LINE_MAX_SIZE)
                 return error_set(err, -ENAMETOOLONG, ERR_ARTIFACT, NULL, "a path of the release is too long");
         if (has_control(path))
-                return error_set(err, -EINVAL, ERR_ARTIFACT, "Rename that file.", "a file name of the release holds a control character");
+                return error_set(err, -EINVAL, ERR_ARTIFACT, "Rename that file.",
+                                 "a file name of the release holds a control character");
         return n;
 }
 
@@ -83,7 +85,8 @@ static int link_digest(const WalkEntry *e, char ret_hex[static DIGEST_HEX_SIZE],
         return r;
 }
 
-int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE], Error *err) {
+int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE],
+                   Error *err) {
         mode_t mode = e->st->st_mode;
         *ret_type = S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : mode & 0111 ? 'x' : 'f';
         if (S_ISDIR(mode))

@@ -35,7 +35,8 @@ int manifest_finish(Manifest *m, char ret_hex[static DIGEST_HEX_SIZE], Error *er
 bool manifest_skips(const char *path);
 
 /* Type and digest of an entry of a tree on disk; -EINVAL (ERR_ARTIFACT) for what cannot be in a release. */
-int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE], Error *err);
+int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE],
+                   Error *err);
 /* Adds all of a tree. */
 int manifest_add_tree(const Host *host, Manifest *m, int dir_fd, Error *err);
 /* Compares a tree with the listing in fd: 0, or -ESTALE (ERR_DRIFT) naming the first difference. */

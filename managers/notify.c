@@ -37,8 +37,8 @@ static int check(const Host *host, const Value *args, Error *err) {
         (void)host;
         const char *format = value_get_text_or(args, "format", "json");
         if (strcmp(format, "json") != 0)
-                return error_set(err, -EOPNOTSUPP, ERR_NOT_SUPPORTED, "Use format: json.", "the notification format \"%s\" is not supported",
-                                 format);
+                return error_set(err, -EOPNOTSUPP, ERR_NOT_SUPPORTED, "Use format: json.",
+                                 "the notification format \"%s\" is not supported", format);
         return 0;
 }
 

@@ -51,7 +51,8 @@ static int check(const Host *host, const Value *args, Error *err) {
 static int checksum_error(const char *url, const char *expected, const char *got, Error *err) {
         _cleanup_free_ char *shown = text_redact(url);
         return error_set(err, -EBADMSG, ERR_CHECKSUM, "The file at that address is not the one that was announced.",
-                         "checksum of \"%s\" does not match: expected %s, got %s", shown ? shown : "****", expected, got);
+                         "checksum of \"%s\" does not match: expected %s, got %s", shown ? shown : "****", expected,
+                         got);
 }
 
 /* "Name: value" texts, split in place of `copies`, which owns them. */
@@ -66,7 +67,8 @@ static int headers_of(const Value *args, HttpHeader *ret, char **copies, size_t 
                 copies[i] = is_open || value_is(v, VALUE_TEXT) ? strndup(v->bytes.data, v->bytes.size) : NULL;
                 char *colon = copies[i] ? strchr(copies[i], ':') : NULL;
                 if (!colon)
-                        return error_set(err, -EINVAL, ERR_SPEC, NULL, "header %zu is not of the form \"Name: value\"", i + 1);
+                        return error_set(err, -EINVAL, ERR_SPEC, NULL, "header %zu is not of the form \"Name: value\"",
+                                         i + 1);
                 *colon = '\0';
                 ret[i] = (HttpHeader){copies[i], colon + 1 + strspn(colon + 1, " "), true};
         }
@@ -263,7 +265,9 @@ static int describe(const Value *args, char **ret, Error *err) {
         char text[32];
         if (size >= 0)
                 size_format((uint64_t)size, text);
-        char *line = !shown ? NULL : size >= 0 ? text_format("fetch %s (%s)", shown, text) : text_format("fetch %s", shown);
+        char *line = !shown      ? NULL
+                     : size >= 0 ? text_format("fetch %s (%s)", shown, text)
+                                 : text_format("fetch %s", shown);
         if (!line)
                 return error_no_memory(err);
         *ret = line;

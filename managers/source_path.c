@@ -61,12 +61,14 @@ static int resolve_any(const Host *host, const char *path, uint64_t max, Resolve
         return resolve_file(host, fd, path, max, ret, err);
 }
 
-static int resolve(const Host *host, const Value *spec, const Value *known, Value **ret_facts, Prefetched *ret_prefetched, Error *err) {
+static int resolve(const Host *host, const Value *spec, const Value *known, Value **ret_facts,
+                   Prefetched *ret_prefetched, Error *err) {
         (void)known;
         Resolved found = {0};
         const char *path = value_get_text(spec, "path"), *sha256 = value_get_text(spec, "sha256");
         if (!path || path[0] != '/')
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "source.path \"%s\" is not an absolute path", path ? path : "");
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "source.path \"%s\" is not an absolute path",
+                                 path ? path : "");
         int64_t max = value_get_int(spec, "max_size", 0);
         int r = resolve_any(host, path, (uint64_t)MAX(max, 0), &found, err);
         if (r < 0)
@@ -74,7 +76,8 @@ static int resolve(const Host *host, const Value *spec, const Value *known, Valu
         if (sha256 && strcasecmp(sha256, found.sha256) != 0)
                 return error_set(err, -EBADMSG, ERR_CHECKSUM, "The file is not the one that was announced.",
                                  "checksum of \"%s\" does not match: expected %s, got %s", path, sha256, found.sha256);
-        r = source_facts_make(&(SourceFacts){found.sha256, found.format, path, NULL, NULL, (int64_t)found.size}, ret_facts, err);
+        r = source_facts_make(&(SourceFacts){found.sha256, found.format, path, NULL, NULL, (int64_t)found.size},
+                              ret_facts, err);
         if (r == 0)
                 *ret_prefetched = (Prefetched){.fd = -1};
         return r;

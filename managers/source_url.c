@@ -34,11 +34,13 @@ static int check_url(const char *url, const char *sha256, Error *err) {
         if (has_scheme(url, "https://") || has_scheme(url, "file:///"))
                 return 0;
         if (!has_scheme(url, "http://"))
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "source.url \"%s\" is not an https, http or file URL", shown);
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "source.url \"%s\" is not an https, http or file URL",
+                                 shown);
         if (!sha256)
-                return error_set(err, -EINVAL, ERR_SPEC,
-                                 "Add source.sha256, or use https: without either, anyone on the way can change what is deployed.",
-                                 "source.url \"%s\" uses http and has no sha256", shown);
+                return error_set(
+                        err, -EINVAL, ERR_SPEC,
+                        "Add source.sha256, or use https: without either, anyone on the way can change what is deployed.",
+                        "source.url \"%s\" uses http and has no sha256", shown);
         return 0;
 }
 
@@ -88,7 +90,8 @@ static int create_unnamed(const Host *host, Error *err) {
         return fd;
 }
 
-static int resolve_download(const Host *host, const Value *spec, Value **ret_facts, Prefetched *ret_prefetched, Error *err) {
+static int resolve_download(const Host *host, const Value *spec, Value **ret_facts, Prefetched *ret_prefetched,
+                            Error *err) {
         _cleanup_downloaded_ Downloaded got = {0};
         const char *url = value_get_text(spec, "url"), *format = NULL;
         int64_t max = value_get_int(spec, "max_size", 0);
@@ -105,8 +108,9 @@ static int resolve_download(const Host *host, const Value *spec, Value **ret_fac
         if (r == 0)
                 r = format_of_fd(fd, url, &format, err);
         if (r == 0)
-                r = source_facts_make(&(SourceFacts){got.sha256, format, url, got.etag, got.last_modified, (int64_t)got.size}, ret_facts,
-                                      err);
+                r = source_facts_make(&(SourceFacts){got.sha256, format, url, got.etag, got.last_modified,
+                                                     (int64_t)got.size},
+                                      ret_facts, err);
         if (r < 0)
                 return r;
         memcpy(ret_prefetched->sha256, got.sha256, sizeof(got.sha256));
@@ -130,7 +134,8 @@ static int resolve_told(const char *url, const char *sha256, Value **ret_facts, 
         return source_facts_make(&(SourceFacts){lower, format_of_url(url), url, NULL, NULL, -1}, ret_facts, err);
 }
 
-static int resolve(const Host *host, const Value *spec, const Value *known, Value **ret_facts, Prefetched *ret_prefetched, Error *err) {
+static int resolve(const Host *host, const Value *spec, const Value *known, Value **ret_facts,
+                   Prefetched *ret_prefetched, Error *err) {
         const char *url = value_get_text(spec, "url"), *sha256 = value_get_text(spec, "sha256");
         bool unchanged = false;
         int r = check_url(url, sha256, err);
@@ -142,7 +147,8 @@ static int resolve(const Host *host, const Value *spec, const Value *known, Valu
         r = known ? is_unchanged(host, spec, known, &unchanged, err) : 0;
         if (r < 0)
                 return r;
-        return unchanged ? resolve_known(known, ret_facts, err) : resolve_download(host, spec, ret_facts, ret_prefetched, err);
+        return unchanged ? resolve_known(known, ret_facts, err)
+                         : resolve_download(host, spec, ret_facts, ret_prefetched, err);
 }
 
 const Source source_url = {.type = "url", .resolve = resolve};

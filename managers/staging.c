@@ -37,7 +37,8 @@ int staging_begin(Staging *s, int root, const char *path, Error *err) {
 
 static int fail_way(const char *path, const char *name, Error *err) {
         if (errno == ENOTDIR || errno == ELOOP)
-                return error_set(err, -ENOTDIR, ERR_ARTIFACT, NULL, "\"%s\" leads through \"%s\", which is not a directory", path, name);
+                return error_set(err, -ENOTDIR, ERR_ARTIFACT, NULL,
+                                 "\"%s\" leads through \"%s\", which is not a directory", path, name);
         return error_set_errno(err, -errno, NULL, "could not open the directory \"%s\"", name);
 }
 
@@ -137,7 +138,8 @@ int staging_hard_link(Staging *s, const char *path, const char *from, Error *err
                 return error_no_memory(err);
         _cleanup_close_ int from_dir = open_way(s, strcmp(parent, ".") == 0 ? "" : parent, false, NULL);
         if (from_dir < 0 || fstatat(from_dir, path_base(from), &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-                return error_set(err, -ENOENT, ERR_ARTIFACT, NULL, "\"%s\" is a hard link to \"%s\", which is no file before it", path, from);
+                return error_set(err, -ENOENT, ERR_ARTIFACT, NULL,
+                                 "\"%s\" is a hard link to \"%s\", which is no file before it", path, from);
         int dir = directory_of(s, path, err);
         if (dir < 0)
                 return dir;

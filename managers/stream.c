@@ -55,8 +55,8 @@ int stream_finish(Stream *s, char ret_hex[static DIGEST_HEX_SIZE], Error *err) {
 static int too_large(const char *what, uint64_t max, Error *err) {
         char limit[32];
         size_format(max, limit);
-        return error_set(err, -EFBIG, ERR_ARTIFACT, "Raise max_size if it may be that large.", "\"%s\" is larger than %s", what,
-                         limit);
+        return error_set(err, -EFBIG, ERR_ARTIFACT, "Raise max_size if it may be that large.",
+                         "\"%s\" is larger than %s", what, limit);
 }
 
 int stream_copy(const Host *host, int from, Stream *s, uint64_t max, const char *what, Error *err) {

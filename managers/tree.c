@@ -173,7 +173,8 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
         /* Out of sight by one rename first: half a release must not be found under its name. */
         r = fs_rename_durably(host->root, path_of(args), staged, err);
         if (r == -EEXIST)
-                return error_set(err, r, ERR_EXISTS, NULL, "could not move \"%s\" away: \"%s\" is in the way", path_of(args), staged);
+                return error_set(err, r, ERR_EXISTS, NULL, "could not move \"%s\" away: \"%s\" is in the way",
+                                 path_of(args), staged);
         return r < 0 && r != -ENOENT ? r : fs_remove_tree(host->root, staged, err);
 }
 
@@ -203,10 +204,11 @@ static int verify(const Host *host, const Value *args, const Value *facts, Error
         if (r < 0)
                 return r;
         if (!f.exists || !f.has_mark)
-                return error_set(err, -ESTALE, ERR_DRIFT, "Deploy the version again to have it whole.", "the release \"%s\" %s", path,
-                                 f.exists ? "has no mark of pawl" : "is missing");
+                return error_set(err, -ESTALE, ERR_DRIFT, "Deploy the version again to have it whole.",
+                                 "the release \"%s\" %s", path, f.exists ? "has no mark of pawl" : "is missing");
         if (!is_wanted(args, &f) || (manifest && strcasecmp(manifest, f.mark.manifest) != 0))
-                return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the release \"%s\" is not the one that was committed", path);
+                return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the release \"%s\" is not the one that was committed",
+                                 path);
         _cleanup_free_ char *listing = path_join(path, TREE_LISTING_NAME);
         if (!listing)
                 return error_no_memory(err);
@@ -238,8 +240,8 @@ static int describe(const Value *args, char **ret, Error *err) {
         const char *from = value_get_text(args, "from"), *path = value_get_text_or(args, "path", "?");
         const char *kind = value_get_text_or(args, "kind", "auto");
         char *line = from ? text_format("make %s from %s", path, from)
-                          : text_format("make %s from what was fetched%s%s", path, strcmp(kind, "auto") == 0 ? "" : ": ",
-                                        strcmp(kind, "auto") == 0 ? "" : kind);
+                          : text_format("make %s from what was fetched%s%s", path,
+                                        strcmp(kind, "auto") == 0 ? "" : ": ", strcmp(kind, "auto") == 0 ? "" : kind);
         if (!line)
                 return error_no_memory(err);
         *ret = line;

@@ -110,7 +110,7 @@ static int build_program(Build *b, Error *err) {
                 r = program_copy(b, name, err);
         if (r == 0 && fstatat(b->to->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 r = error_set_errno(err, -errno, NULL, "could not look at \"%s\"", name);
-        if (r < 0)
+        if (r != 0)
                 return r;
         b->manifest.files = 1;
         b->manifest.size = (uint64_t)st.st_size;
@@ -121,7 +121,8 @@ static int build_program(Build *b, Error *err) {
 
 static int copy_file(Build *b, const WalkEntry *e, char ret_hex[static DIGEST_HEX_SIZE], Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
-        _cleanup_close_ int from = openat(e->dir_fd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        _cleanup_close_ int from =
+                openat(e->dir_fd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (from < 0)
                 return error_set_errno(err, -errno, NULL, "could not open \"%s\"", e->path);
         _cleanup_close_ int fd = staging_file(b->to, e->path, err);
@@ -229,7 +230,8 @@ static int mark_fill(const Build *b, const char *manifest, TreeMark *mark, Error
 
 static int checksum_error(const Build *b, const char *got, Error *err) {
         return error_set(err, -EBADMSG, ERR_CHECKSUM, "It is not what was announced, or it changed since.",
-                         "checksum of \"%s\" does not match: expected %s, got %s", b->shown, value_get_text(b->args, "sha256"), got);
+                         "checksum of \"%s\" does not match: expected %s, got %s", b->shown,
+                         value_get_text(b->args, "sha256"), got);
 }
 
 static int build_all(Build *b, TreeMark *mark, Error *err) {
@@ -257,8 +259,12 @@ static int build_all(Build *b, TreeMark *mark, Error *err) {
 
 int tree_build(const Host *host, const Value *args, Staging *to, TreeMark *mark, Error *err) {
         int64_t max = value_get_int(args, "max_size", 0);
-        _cleanup_(build_done) Build b = {
-                .host = host, .args = args, .to = to, .input = -1, .max_size = (uint64_t)MAX(max, 0), .manifest = {.out = STREAM_INIT}};
+        _cleanup_(build_done) Build b = {.host = host,
+                                         .args = args,
+                                         .to = to,
+                                         .input = -1,
+                                         .max_size = (uint64_t)MAX(max, 0),
+                                         .manifest = {.out = STREAM_INIT}};
         int r = input_open(&b, err);
         if (r == 0)
                 r = kind_find(&b, err);

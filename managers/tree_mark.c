@@ -84,7 +84,7 @@ int tree_mark_write(int dir_fd, const TreeMark *m, Error *err) {
                 r = value_set_text(v, "mark", m->by, err);
         if (r == 0)
                 r = json_encode(v, JSON_PRETTY, &text, err);
-        if (r < 0)
+        if (r != 0)
                 return r;
         _cleanup_close_ int fd = fs_create_at(dir_fd, TREE_MARK_NAME, 0644, err);
         if (fd < 0)

@@ -70,9 +70,9 @@ static int names_read(int dir_fd, Names *ret, Error *err) {
 
 static int walk_dir(const Walk *w, int dir_fd, const char *prefix, unsigned depth, Error *err) {
         _cleanup_(names_done) Names names = {0};
-        int r = depth > WALK_DEPTH_MAX
-                        ? error_set(err, -ELOOP, ERR_ARTIFACT, NULL, "\"%s\" is more than %d directories deep", prefix, WALK_DEPTH_MAX)
-                        : names_read(dir_fd, &names, err);
+        int r = depth > WALK_DEPTH_MAX ? error_set(err, -ELOOP, ERR_ARTIFACT, NULL,
+                                                   "\"%s\" is more than %d directories deep", prefix, WALK_DEPTH_MAX)
+                                       : names_read(dir_fd, &names, err);
         for (size_t i = 0; r == 0 && i < names.n; i++) {
                 struct stat st;
                 const char *name = names.items[i];

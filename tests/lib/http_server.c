@@ -137,21 +137,26 @@ static enum MHD_Result send_page(ServerPage *p, struct MHD_Connection *c) {
         uint64_t start = range_start(p, c, &status);
         Answer *a = calloc(1, sizeof(*a));
         must(a != NULL, "memory");
-        *a = (Answer){.body = (const char *)p->body + start, .size = p->size - start, .cut_at = p->cut_at, .slow_msec = p->slow_msec};
+        *a = (Answer){.body = (const char *)p->body + start,
+                      .size = p->size - start,
+                      .cut_at = p->cut_at,
+                      .slow_msec = p->slow_msec};
         if (fails || status == 416)
                 a->size = 0;
         if (p->n_cuts > 0 && !fails) {
                 p->n_cuts--;
                 a->is_cut = true;
         }
-        struct MHD_Response *r = MHD_create_response_from_callback(p->has_no_length ? MHD_SIZE_UNKNOWN : a->size, 16384, answer_read, a, free);
+        struct MHD_Response *r = MHD_create_response_from_callback(p->has_no_length ? MHD_SIZE_UNKNOWN : a->size, 16384,
+                                                                   answer_read, a, free);
         add_header(r, "ETag", p->etag);
         add_header(r, "Last-Modified", p->last_modified);
         add_header(r, "Location", p->location);
         add_header(r, "Retry-After", fails ? p->retry_after : NULL);
         if (status == 206) {
                 char text[128];
-                snprintf(text, sizeof(text), "bytes %llu-%llu/%zu", (unsigned long long)start, (unsigned long long)p->size - 1, p->size);
+                snprintf(text, sizeof(text), "bytes %llu-%llu/%zu", (unsigned long long)start,
+                         (unsigned long long)p->size - 1, p->size);
                 add_header(r, "Content-Range", text);
         }
         enum MHD_Result done = MHD_queue_response(c, (unsigned)status, r);
@@ -182,8 +187,8 @@ static enum MHD_Result answer(HttpServer *s, struct MHD_Connection *c, const cha
         return done;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method, const char *version,
-                                  const char *data, size_t *n_data, void **state) {
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *n_data, void **state) {
         (void)version;
         HttpServer *s = cls;
         enum MHD_Result r = MHD_YES;
@@ -213,10 +218,12 @@ HttpServer *http_server_start(bool tls) {
         unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION;
         if (tls) {
                 certificate_make(s);
-                s->daemon = MHD_start_daemon(flags | MHD_USE_TLS, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &address,
-                                             MHD_OPTION_HTTPS_MEM_CERT, s->certificate, MHD_OPTION_HTTPS_MEM_KEY, s->key, MHD_OPTION_END);
+                s->daemon = MHD_start_daemon(flags | MHD_USE_TLS, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR,
+                                             &address, MHD_OPTION_HTTPS_MEM_CERT, s->certificate,
+                                             MHD_OPTION_HTTPS_MEM_KEY, s->key, MHD_OPTION_END);
         } else {
-                s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
+                s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &address,
+                                             MHD_OPTION_END);
         }
         must(s->daemon != NULL, "starting");
         s->port = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;

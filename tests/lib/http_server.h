@@ -14,7 +14,7 @@ typedef struct HttpServer HttpServer;
 
 typedef struct ServerPage {
         const char *path;
-        int status; /* 0: 200 */
+        int status;       /* 0: 200 */
         const void *body; /* borrowed, as all texts are */
         size_t size;
         const char *etag, *last_modified, *location;

@@ -45,7 +45,8 @@ void rooted_init(Rooted *r, const char *ca_file) {
                          .cancel = &r->cancel,
                          .calls = &r->calls};
         Error err = ERROR_INIT;
-        must(r->host.root >= 0 && http_new(&(HttpOptions){"pawl-test", ca_file}, &r->host.http, &err) == 0, "making a host");
+        must(r->host.root >= 0 && http_new(&(HttpOptions){"pawl-test", ca_file}, &r->host.http, &err) == 0,
+             "making a host");
 }
 
 void rooted_done(Rooted *r) {

@@ -48,7 +48,9 @@ static int teardown(void **state) {
 
 static void begin(Fixture *f, bool is_zip, int filter) {
         f->out = archive_write_new();
-        assert_int_equal(is_zip ? archive_write_set_format_zip(f->out) : archive_write_set_format_pax_restricted(f->out), ARCHIVE_OK);
+        assert_int_equal(is_zip ? archive_write_set_format_zip(f->out)
+                                : archive_write_set_format_pax_restricted(f->out),
+                         ARCHIVE_OK);
         archive_write_add_filter(f->out, filter);
         archive_write_set_bytes_in_last_block(f->out, 1);
         assert_int_equal(archive_write_open_memory(f->out, f->data, f->allocated, &f->size), ARCHIVE_OK);
@@ -184,7 +186,8 @@ static void hard_link_to_an_earlier_file_works(void **state) {
 /* ---- Attacks --------------------------------------------------------------------------------------------------------------- */
 
 static void path_out_is_refused(void **state) {
-        refused(*state, &(Put){.path = "../evil", .body = "x", .size = 1}, "the entry \"../evil\" leads out of the release");
+        refused(*state, &(Put){.path = "../evil", .body = "x", .size = 1},
+                "the entry \"../evil\" leads out of the release");
 }
 
 static void absolute_path_is_refused(void **state) {
@@ -241,7 +244,8 @@ static void pipe_is_refused(void **state) {
 }
 
 static void set_id_is_refused_not_dropped(void **state) {
-        refused(*state, &(Put){.path = "su", .mode = 04755, .body = "x", .size = 1}, "the entry \"su\" has a set-user-id");
+        refused(*state, &(Put){.path = "su", .mode = 04755, .body = "x", .size = 1},
+                "the entry \"su\" has a set-user-id");
 }
 
 static void sticky_is_refused(void **state) {
@@ -329,7 +333,8 @@ static void truncated_archive_is_refused(void **state) {
 
 static void other_formats_are_refused(void **state) {
         Fixture *f = *state;
-        static const char cpio[] = "070701000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+        static const char cpio[] =
+                "070701000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
         memcpy(f->data, cpio, sizeof(cpio));
         f->size = sizeof(cpio);
         assert_int_equal(unpack(f, false), -EBADMSG);

@@ -33,7 +33,8 @@ static int link_to(const char *name, const char *to) {
 
 static void plain_names_are_allowed(void **state) {
         (void)state;
-        static const char *const names[] = {"a", "a/b/c", "./a", ".//a", "..a", "a..", "a/...", "a b", ".hidden", "a/.pawl-x", "\xc3\xa4"};
+        static const char *const names[] = {"a",     "a/b/c", "./a",     ".//a",      "..a",     "a..",
+                                            "a/...", "a b",   ".hidden", "a/.pawl-x", "\xc3\xa4"};
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 assert_int_equal(file(names[i]), 0);
         assert_int_equal(file("./a/b"), 0);
@@ -42,7 +43,8 @@ static void plain_names_are_allowed(void **state) {
 
 static void names_that_lead_out_are_refused(void **state) {
         (void)state;
-        static const char *const names[] = {"..", "../evil", "a/../b", "a/..", "./../a", "/etc/passwd", "//a", "./..", "a/../../b"};
+        static const char *const names[] = {"..",          "../evil", "a/../b", "a/..",     "./../a",
+                                            "/etc/passwd", "//a",     "./..",   "a/../../b"};
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 assert_int_equal(file(names[i]), -EBADMSG);
         assert_int_equal(file("../evil"), -EBADMSG);
@@ -123,9 +125,11 @@ static void links_that_lead_out_are_refused(void **state) {
 
 static void hard_links_obey_the_rules_of_names(void **state) {
         (void)state;
-        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = "./b/c", .mode = 0644}), 0);
+        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = "./b/c", .mode = 0644}),
+                         0);
         assert_string_equal(target.text, "b/c");
-        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = "/etc/shadow"}), -EBADMSG);
+        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = "/etc/shadow"}),
+                         -EBADMSG);
         assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = "../b"}), -EBADMSG);
         assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_HARD_LINK, .target = NULL}), -EBADMSG);
 }
@@ -137,7 +141,8 @@ static void special_files_and_bits_are_refused(void **state) {
         assert_string_equal(err.message, "the entry \"a\" has a set-user-id or set-group-id bit");
         assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_FILE, .mode = 02755}), -EBADMSG);
         assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_DIRECTORY, .mode = 01777}), -EBADMSG);
-        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_FILE, .mode = 0644, .is_encrypted = true}), -EBADMSG);
+        assert_int_equal(check(&(PolicyEntry){.path = "a", .kind = ENTRY_FILE, .mode = 0644, .is_encrypted = true}),
+                         -EBADMSG);
 }
 
 static void sizes_are_added_up(void **state) {

@@ -77,14 +77,19 @@ static void missing_page_is_a_reply_but_no_download(void **state) {
         assert_int_equal(download(f, http_server_url(f->server, "/none"), 0, &got), -ENOENT);
         assert_int_equal(f->err.code, ERR_NOT_FOUND);
         char text[256];
-        snprintf(text, sizeof(text), "could not download \"%s\": the server answered 404", http_server_url(f->server, "/none"));
+        snprintf(text, sizeof(text), "could not download \"%s\": the server answered 404",
+                 http_server_url(f->server, "/none"));
         assert_string_equal(f->err.message, text);
 }
 
 static void cut_download_goes_on_with_one_range_request(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .etag = "\"e1\"", .n_cuts = 1,
+        http_server_page(f->server, &(ServerPage){.path = "/x",
+                                                  .body = f->content,
+                                                  .size = CONTENT_SIZE,
+                                                  .etag = "\"e1\"",
+                                                  .n_cuts = 1,
                                                   .cut_at = 100000});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 0, &got), 0);
         assert_string_equal(got.sha256, hex_of(f->content, CONTENT_SIZE));
@@ -98,7 +103,11 @@ static void cut_download_goes_on_with_one_range_request(void **state) {
 static void cut_download_without_validator_begins_again(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .etag = "W/\"weak\"", .n_cuts = 1,
+        http_server_page(f->server, &(ServerPage){.path = "/x",
+                                                  .body = f->content,
+                                                  .size = CONTENT_SIZE,
+                                                  .etag = "W/\"weak\"",
+                                                  .n_cuts = 1,
                                                   .cut_at = 100000});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 0, &got), 0);
         assert_string_equal(got.sha256, hex_of(f->content, CONTENT_SIZE));
@@ -124,9 +133,13 @@ static void changed_content_is_read_from_the_beginning(void **state, bool ignore
         _cleanup_downloaded_ Downloaded got = {0};
         _cleanup_free_ char *other = calloc(1, CONTENT_SIZE + 1000);
         memset(other, 'n', CONTENT_SIZE + 1000);
-        ServerPage *page = http_server_page(
-                f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .etag = "\"e1\"", .n_cuts = 1,
-                                         .cut_at = 100000, .ignores_if_range = ignores_if_range});
+        ServerPage *page = http_server_page(f->server, &(ServerPage){.path = "/x",
+                                                                     .body = f->content,
+                                                                     .size = CONTENT_SIZE,
+                                                                     .etag = "\"e1\"",
+                                                                     .n_cuts = 1,
+                                                                     .cut_at = 100000,
+                                                                     .ignores_if_range = ignores_if_range});
         /* A sink that changes the page once something came: the answer under way has its bytes already. */
         changing_page = page;
         changed_content = other;
@@ -150,8 +163,13 @@ static void part_of_other_content_is_not_glued_on(void **state) {
 static void server_without_ranges_begins_again(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .etag = "\"e1\"", .n_cuts = 1,
-                                                  .cut_at = 70000, .ignores_range = true});
+        http_server_page(f->server, &(ServerPage){.path = "/x",
+                                                  .body = f->content,
+                                                  .size = CONTENT_SIZE,
+                                                  .etag = "\"e1\"",
+                                                  .n_cuts = 1,
+                                                  .cut_at = 70000,
+                                                  .ignores_range = true});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 0, &got), 0);
         assert_string_equal(got.sha256, hex_of(f->content, CONTENT_SIZE));
         assert_int_equal(got.size, CONTENT_SIZE);
@@ -160,7 +178,9 @@ static void server_without_ranges_begins_again(void **state) {
 static void truncation_is_not_taken_for_the_end(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .n_cuts = 100, .cut_at = 70000});
+        http_server_page(
+                f->server,
+                &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .n_cuts = 100, .cut_at = 70000});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 0, &got), -ECONNRESET);
         assert_int_equal(f->err.code, ERR_NETWORK);
         assert_int_equal(http_server_count(f->server, "/x"), 4);
@@ -169,7 +189,11 @@ static void truncation_is_not_taken_for_the_end(void **state) {
 static void busy_server_is_asked_again(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .n_failing = 2, .fail_status = 429,
+        http_server_page(f->server, &(ServerPage){.path = "/x",
+                                                  .body = f->content,
+                                                  .size = CONTENT_SIZE,
+                                                  .n_failing = 2,
+                                                  .fail_status = 429,
                                                   .retry_after = "0"});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 0, &got), 0);
         assert_int_equal(http_server_count(f->server, "/x"), 3);
@@ -179,8 +203,13 @@ static void busy_server_is_asked_again(void **state) {
 static void create_is_not_repeated_once_sent(void **state) {
         Fixture *f = *state;
         _cleanup_http_reply_ HttpReply reply = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = 20000, .n_cuts = 100, .cut_at = 10});
-        HttpRequest request = {.method = "POST", .url = http_server_url(f->server, "/x"), .body = "b", .n_body = 1, .schemes = ALL_SCHEMES,
+        http_server_page(f->server,
+                         &(ServerPage){.path = "/x", .body = f->content, .size = 20000, .n_cuts = 100, .cut_at = 10});
+        HttpRequest request = {.method = "POST",
+                               .url = http_server_url(f->server, "/x"),
+                               .body = "b",
+                               .n_body = 1,
+                               .schemes = ALL_SCHEMES,
                                .retry = HTTP_RETRY_CREATE};
         assert_true(http_request(&f->rooted.host, &request, &reply, &f->err) < 0);
         assert_int_equal(reply.outcome, HTTP_REPLY_LOST);
@@ -201,9 +230,16 @@ static void refused_connection_is_not_sent(void **state) {
 static void redirect_gets(Fixture *f, HttpServer *target, const char *expected) {
         _cleanup_http_reply_ HttpReply reply = {0};
         http_server_page(target, &(ServerPage){.path = "/end", .body = "end", .size = 3});
-        http_server_page(f->server, &(ServerPage){.path = "/from", .status = 302, .location = http_server_url(target, "/end"), .body = "", .size = 0});
+        http_server_page(f->server, &(ServerPage){.path = "/from",
+                                                  .status = 302,
+                                                  .location = http_server_url(target, "/end"),
+                                                  .body = "",
+                                                  .size = 0});
         const HttpHeader headers[] = {{"Authorization", "Bearer hunter2", true}};
-        HttpRequest request = {.url = http_server_url(f->server, "/from"), .headers = headers, .n_headers = 1, .schemes = ALL_SCHEMES};
+        HttpRequest request = {.url = http_server_url(f->server, "/from"),
+                               .headers = headers,
+                               .n_headers = 1,
+                               .schemes = ALL_SCHEMES};
         assert_int_equal(http_request(&f->rooted.host, &request, &reply, &f->err), 0);
         assert_string_equal(reply.body, "end");
         assert_string_equal(http_server_seen(f->server, 0)->authorization, "Bearer hunter2");
@@ -225,10 +261,19 @@ static void secret_header_stays_stripped_on_the_way_back(void **state) {
         _cleanup_http_reply_ HttpReply reply = {0};
         HttpServer *other = http_server_start(false);
         http_server_page(f->server, &(ServerPage){.path = "/end", .body = "end", .size = 3});
-        http_server_page(other, &(ServerPage){.path = "/via", .status = 307, .location = http_server_url(f->server, "/end"), .body = ""});
-        http_server_page(f->server, &(ServerPage){.path = "/from", .status = 302, .location = http_server_url(other, "/via"), .body = ""});
+        http_server_page(other, &(ServerPage){.path = "/via",
+                                              .status = 307,
+                                              .location = http_server_url(f->server, "/end"),
+                                              .body = ""});
+        http_server_page(f->server, &(ServerPage){.path = "/from",
+                                                  .status = 302,
+                                                  .location = http_server_url(other, "/via"),
+                                                  .body = ""});
         const HttpHeader headers[] = {{"Authorization", "Bearer hunter2", true}};
-        HttpRequest request = {.url = http_server_url(f->server, "/from"), .headers = headers, .n_headers = 1, .schemes = ALL_SCHEMES};
+        HttpRequest request = {.url = http_server_url(f->server, "/from"),
+                               .headers = headers,
+                               .n_headers = 1,
+                               .schemes = ALL_SCHEMES};
         assert_int_equal(http_request(&f->rooted.host, &request, &reply, &f->err), 0);
         assert_string_equal(http_server_seen(f->server, 1)->authorization, "");
         http_server_stop(other);
@@ -238,8 +283,15 @@ static void body_is_not_sent_to_another_host(void **state) {
         Fixture *f = *state;
         _cleanup_http_reply_ HttpReply reply = {0};
         HttpServer *other = http_server_start(false);
-        http_server_page(f->server, &(ServerPage){.path = "/from", .status = 307, .location = http_server_url(other, "/end"), .body = ""});
-        HttpRequest request = {.method = "POST", .url = http_server_url(f->server, "/from"), .body = "b", .n_body = 1, .schemes = ALL_SCHEMES};
+        http_server_page(f->server, &(ServerPage){.path = "/from",
+                                                  .status = 307,
+                                                  .location = http_server_url(other, "/end"),
+                                                  .body = ""});
+        HttpRequest request = {.method = "POST",
+                               .url = http_server_url(f->server, "/from"),
+                               .body = "b",
+                               .n_body = 1,
+                               .schemes = ALL_SCHEMES};
         assert_int_equal(http_request(&f->rooted.host, &request, &reply, &f->err), -EPERM);
         assert_int_equal(http_server_count(other, NULL), 0);
         http_server_stop(other);
@@ -256,7 +308,8 @@ static void endless_redirects_end(void **state) {
 static void redirect_to_a_file_is_refused(void **state) {
         Fixture *f = *state;
         _cleanup_http_reply_ HttpReply reply = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .status = 302, .location = "file:///etc/passwd", .body = ""});
+        http_server_page(f->server,
+                         &(ServerPage){.path = "/x", .status = 302, .location = "file:///etc/passwd", .body = ""});
         assert_int_equal(get(f, http_server_url(f->server, "/x"), &reply), -EPERM);
         assert_null(reply.body);
 }
@@ -266,7 +319,10 @@ static void https_is_verified_and_never_left_for_http(void **state) {
         HttpServer *tls = http_server_start(true);
         rooted_write(&f->rooted, "ca.pem", http_server_certificate(tls), strlen(http_server_certificate(tls)), 0644);
         http_server_page(tls, &(ServerPage){.path = "/ok", .body = "safe", .size = 4});
-        http_server_page(tls, &(ServerPage){.path = "/down", .status = 302, .location = http_server_url(f->server, "/x"), .body = ""});
+        http_server_page(tls, &(ServerPage){.path = "/down",
+                                            .status = 302,
+                                            .location = http_server_url(f->server, "/x"),
+                                            .body = ""});
         http_server_page(f->server, &(ServerPage){.path = "/x", .body = "evil", .size = 4});
         HttpRequest request = {.url = http_server_url(tls, "/ok"), .schemes = ALL_SCHEMES};
         {
@@ -312,7 +368,8 @@ static void unannounced_size_is_limited_too(void **state) {
         Fixture *f = *state;
         _cleanup_downloaded_ Downloaded got = {0};
         _cleanup_http_reply_ HttpReply reply = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .has_no_length = true});
+        http_server_page(f->server,
+                         &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .has_no_length = true});
         assert_int_equal(download(f, http_server_url(f->server, "/x"), 100000, &got), -EFBIG);
         HttpRequest request = {.url = http_server_url(f->server, "/x"), .schemes = ALL_SCHEMES, .max_size = 1000};
         assert_int_equal(http_request(&f->rooted.host, &request, &reply, &f->err), -EFBIG);
@@ -321,8 +378,11 @@ static void unannounced_size_is_limited_too(void **state) {
 static void deadline_ends_a_slow_answer(void **state) {
         Fixture *f = *state;
         _cleanup_http_reply_ HttpReply reply = {0};
-        http_server_page(f->server, &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .slow_msec = 200});
-        HttpRequest request = {.url = http_server_url(f->server, "/x"), .schemes = ALL_SCHEMES, .deadline_usec = 300 * USEC_PER_MSEC,
+        http_server_page(f->server,
+                         &(ServerPage){.path = "/x", .body = f->content, .size = CONTENT_SIZE, .slow_msec = 200});
+        HttpRequest request = {.url = http_server_url(f->server, "/x"),
+                               .schemes = ALL_SCHEMES,
+                               .deadline_usec = 300 * USEC_PER_MSEC,
                                .retry = HTTP_RETRY_IDEMPOTENT};
         uint64_t begin = clock_boot_usec();
         assert_int_equal(http_request(&f->rooted.host, &request, &reply, &f->err), -ETIMEDOUT);

@@ -90,7 +90,8 @@ static void secret_address_stays_secret(void **state) {
 static void silent_server_ends_with_the_timeout(void **state) {
         Fixture *f = *state;
         static char big[100000];
-        http_server_page(f->server, &(ServerPage){.path = "/hook/T0PSECRET", .body = big, .size = sizeof(big), .slow_msec = 300});
+        http_server_page(f->server,
+                         &(ServerPage){.path = "/hook/T0PSECRET", .body = big, .size = sizeof(big), .slow_msec = 300});
         assert_int_equal(value_set_int(f->args, "timeout_usec", 200000, NULL), 0);
         assert_int_equal(apply(f), -ETIMEDOUT);
 }

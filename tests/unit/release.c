@@ -56,7 +56,8 @@ static int teardown(void **state) {
 }
 
 static ServerPage *serve(Fixture *f) {
-        return http_server_page(f->server, &(ServerPage){.path = "/web", .body = f->content, .size = CONTENT_SIZE, .etag = "\"1\""});
+        return http_server_page(
+                f->server, &(ServerPage){.path = "/web", .body = f->content, .size = CONTENT_SIZE, .etag = "\"1\""});
 }
 
 static int apply(Fixture *f) {
@@ -127,8 +128,8 @@ static void wrong_bytes_are_refused_by_name(void **state) {
         http_server_page(f->server, &(ServerPage){.path = "/web", .body = "evil", .size = 4});
         assert_int_equal(apply(f), -EBADMSG);
         assert_int_equal(f->err.code, ERR_CHECKSUM);
-        snprintf(expected, sizeof(expected), "checksum of \"%s\" does not match: expected %s, got %s", http_server_url(f->server, "/web"),
-                 hex_of(f->content, CONTENT_SIZE), hex_of("evil", 4));
+        snprintf(expected, sizeof(expected), "checksum of \"%s\" does not match: expected %s, got %s",
+                 http_server_url(f->server, "/web"), hex_of(f->content, CONTENT_SIZE), hex_of("evil", 4));
         assert_string_equal(f->err.message, expected);
         assert_nothing_left(f);
 }

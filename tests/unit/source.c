@@ -26,7 +26,8 @@ static int setup(void **state) {
         rooted_init(&f->rooted, NULL);
         f->tls = http_server_start(true);
         f->plain = http_server_start(false);
-        rooted_write(&f->rooted, "ca.pem", http_server_certificate(f->tls), strlen(http_server_certificate(f->tls)), 0644);
+        rooted_write(&f->rooted, "ca.pem", http_server_certificate(f->tls), strlen(http_server_certificate(f->tls)),
+                     0644);
         f->spec = value_new_map();
         assert_int_equal(value_set_text(f->spec, "ca_file", rooted_path(&f->rooted, "ca.pem"), NULL), 0);
         f->got.fd = -1;
@@ -115,7 +116,11 @@ static void directory_digest_follows_content_and_the_executable_bit(void **state
 
 static void url_without_digest_is_read_and_kept(void **state) {
         Fixture *f = *state;
-        http_server_page(f->tls, &(ServerPage){.path = "/web", .body = "#!web", .size = 5, .etag = "\"e1\"", .last_modified = "Mon, 02 Mar 2026 00:00:00 GMT"});
+        http_server_page(f->tls, &(ServerPage){.path = "/web",
+                                               .body = "#!web",
+                                               .size = 5,
+                                               .etag = "\"e1\"",
+                                               .last_modified = "Mon, 02 Mar 2026 00:00:00 GMT"});
         set(f, "url", http_server_url(f->tls, "/web"));
         assert_int_equal(resolve(f, "url"), 0);
         assert_string_equal(value_get_text(f->facts, "sha256"), hex_of("#!web", 5));
@@ -132,7 +137,8 @@ static void url_without_digest_is_read_and_kept(void **state) {
 
 static void unchanged_url_is_only_asked(void **state) {
         Fixture *f = *state;
-        ServerPage *page = http_server_page(f->tls, &(ServerPage){.path = "/web", .body = "#!web", .size = 5, .etag = "\"e1\""});
+        ServerPage *page =
+                http_server_page(f->tls, &(ServerPage){.path = "/web", .body = "#!web", .size = 5, .etag = "\"e1\""});
         set(f, "url", http_server_url(f->tls, "/web"));
         assert_int_equal(resolve(f, "url"), 0);
         f->known = TAKE_PTR(f->facts);
@@ -150,8 +156,10 @@ static void unchanged_url_is_only_asked(void **state) {
 
 static void date_alone_needs_the_size_too(void **state) {
         Fixture *f = *state;
-        ServerPage *page = http_server_page(
-                f->tls, &(ServerPage){.path = "/web", .body = "#!web", .size = 5, .last_modified = "Mon, 02 Mar 2026 00:00:00 GMT"});
+        ServerPage *page = http_server_page(f->tls, &(ServerPage){.path = "/web",
+                                                                  .body = "#!web",
+                                                                  .size = 5,
+                                                                  .last_modified = "Mon, 02 Mar 2026 00:00:00 GMT"});
         set(f, "url", http_server_url(f->tls, "/web"));
         assert_int_equal(resolve(f, "url"), 0);
         f->known = TAKE_PTR(f->facts);
@@ -187,7 +195,10 @@ static void http_without_digest_is_refused(void **state) {
 
 static void redirect_to_http_is_refused(void **state) {
         Fixture *f = *state;
-        http_server_page(f->tls, &(ServerPage){.path = "/web", .status = 302, .location = http_server_url(f->plain, "/web"), .body = ""});
+        http_server_page(f->tls, &(ServerPage){.path = "/web",
+                                               .status = 302,
+                                               .location = http_server_url(f->plain, "/web"),
+                                               .body = ""});
         set(f, "url", http_server_url(f->tls, "/web"));
         assert_int_equal(resolve(f, "url"), -EPERM);
         assert_int_equal(http_server_count(f->plain, NULL), 0);

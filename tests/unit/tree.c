@@ -162,7 +162,9 @@ static void interrupted_revert_is_completed(void **state) {
         program(f, "#!web");
         capture(f);
         assert_int_equal(apply(f), 0);
-        assert_int_equal(rename(rooted_path(&f->rooted, "root/" RELEASES "/v1"), rooted_path(&f->rooted, "root/" RELEASES "/.pawl-7-3")), 0);
+        assert_int_equal(rename(rooted_path(&f->rooted, "root/" RELEASES "/v1"),
+                                rooted_path(&f->rooted, "root/" RELEASES "/.pawl-7-3")),
+                         0);
         assert_int_equal(probe(f), PROBE_PARTIAL);
         assert_int_equal(revert(f), 0);
         assert_nothing_left(f);
@@ -341,9 +343,7 @@ static void make_archive(Fixture *f, const char *name, bool is_zip) {
 
 static void archive_becomes_a_release(void **state) {
         Fixture *f = *state;
-        static const struct {
-                const char *name, *format;
-        } cases[] = {{"x.tar.gz", "tar"}, {"x.zip", "zip"}};
+        static const struct { const char *name, *format; } cases[] = {{"x.tar.gz", "tar"}, {"x.zip", "zip"}};
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 const char *format;
                 make_archive(f, cases[i].name, i == 1);
