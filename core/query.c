@@ -277,8 +277,7 @@ static int service_row_sealed(Engine *e, const char *service, Value **ret, Error
         return r < 0 ? r : row_decode(&list.rows[0], NULL, ret, err);
 }
 
-/* *ret_row stays NULL where only an open transaction knows the service. */
-static int service_find(Engine *e, const char *service, Value **ret_row, Value **ret_opens, Error *err) {
+int engine_service_find(Engine *e, const char *service, Value **ret_row, Value **ret_opens, Error *err) {
         _cleanup_(value_freep) Value *opens = NULL;
         int r = engine_rows(e, "open/", 0, &opens, err);
         if (r < 0)
@@ -293,7 +292,7 @@ static int service_find(Engine *e, const char *service, Value **ret_row, Value *
 
 int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *opens = NULL, *row = NULL;
-        int r = service_find(e, service, &row, &opens, err);
+        int r = engine_service_find(e, service, &row, &opens, err);
         if (r < 0)
                 return r;
         _cleanup_view_ View v = {.engine = e, .service = service, .row = row, .opens = opens};
@@ -347,7 +346,7 @@ int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Er
         }
         if (r == 0 && service && list.n == 0) {
                 _cleanup_(value_freep) Value *opens = NULL, *row = NULL;
-                r = service_find(e, service, &row, &opens, err);
+                r = engine_service_find(e, service, &row, &opens, err);
         }
         if (r == 0)
                 r = value_set(result, "history", TAKE_PTR(history), err);
@@ -362,7 +361,7 @@ int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Er
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
                 void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err) {
         _cleanup_(value_freep) Value *opens = NULL, *row = NULL;
-        int r = service_find(e, service, &row, &opens, err);
+        int r = engine_service_find(e, service, &row, &opens, err);
         if (r < 0)
                 return r;
         const char *type = value_get_text_or(value_path(row, "spec.runtime"), "type", "process");

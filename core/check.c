@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Does the host still hold what was committed? Each artifact is looked at by the manager that made it; nothing is changed. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/text.h"
+#include "core/engine_state.h"
+#include "core/rows.h"
+#include "core/secrets.h"
+
+typedef struct Check {
+        Engine *engine;
+        Value *artifacts; /* of the service looked at: the answer */
+        int64_t n_drift, n_skipped;
+} Check;
+
+/* ---- Rows ------------------------------------------------------------------------------------------------------------------- */
+
+/* What is written with a secret can be compared only with its key; without one the rest is checked all the same. */
+static void host_key_try(Engine *e) {
+        Error ignored = ERROR_INIT;
+        if (!e->host_key)
+                (void)secrets_host_key(e->root, false, &e->host_key, &ignored);
+}
+
+static void row_open(Engine *e, Value *row) {
+        _cleanup_(seal_key_freep) SealKey *key = NULL;
+        uint64_t tx = (uint64_t)value_get_int(row, "tx", 0);
+        Error ignored = ERROR_INIT;
+        if (!e->host_key || !value_has_secret(row))
+                return;
+        if (secrets_tx_key(e->journal, e->host_key, tx, &key, &ignored) == 0)
+                (void)unseal_tree(key, row, &ignored);
+}
+
+static bool has_sealed(const Value *v) {
+        if (value_is(v, VALUE_SECRET))
+                return v->is_sealed;
+        for (size_t i = 0; value_is(v, VALUE_ARRAY) && i < v->array.n; i++)
+                if (has_sealed(v->array.items[i]))
+                        return true;
+        for (size_t i = 0; value_is(v, VALUE_MAP) && i < v->map.n; i++)
+                if (has_sealed(v->map.entries[i].value))
+                        return true;
+        return false;
+}
+
+/* ---- Artifacts -------------------------------------------------------------------------------------------------------------- */
+
+static int add_result(Check *c, const char *name, const char *state, const char *why, Error *err) {
+        _cleanup_(value_freep) Value *item = value_new_map();
+        int r = item ? value_set_text(item, "artifact", name, err) : error_no_memory(err);
+        if (r == 0)
+                r = value_set_text(item, "state", state, err);
+        if (r == 0 && why)
+                r = value_set_text(item, "why", why, err);
+        return r < 0 ? r : value_append(c->artifacts, TAKE_PTR(item), err);
+}
+
+static int artifact_check(Check *c, const char *name, const Value *artifact, Error *err) {
+        const Manager *m = manager_by_id((uint16_t)value_get_int(artifact, "manager", 0));
+        const Value *args = value_get(artifact, "args");
+        Error why = ERROR_INIT;
+        if (!m || !args || value_get_int(artifact, "version", 0) > m->version || has_sealed(args)) {
+                c->n_skipped++;
+                return add_result(c, name, "not checked",
+                                  m && args && has_sealed(args) ? "its secret cannot be opened here"
+                                                                : "a newer pawl made it",
+                                  err);
+        }
+        Host host = engine_host(c->engine, 0, 0, true);
+        int r = m->verify(&host, args, value_get(artifact, "facts"), &why);
+        if (r == -ECANCELED || r == -ENOMEM)
+                return error_set(err, r, why.code, why.hint, "%s", why.message);
+        if (r == 0)
+                return add_result(c, name, "ok", NULL, err);
+        c->n_drift++;
+        return add_result(c, name, "drift", why.message, err);
+}
+
+/* Releases beside the current one: what a rollback would stand on. */
+static int releases_check(Check *c, const char *service, const char *current, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        char prefix[ROW_KEY_MAX];
+        if (row_key(prefix, "release/%s/", service) < 0)
+                return 0;
+        int r = engine_rows(c->engine, prefix, 0, &rows, err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
+                const Value *row = rows->map.entries[i].value, *tree = value_at(value_get(row, "artifacts"), 0);
+                const char *version = value_get_text_or(row, "version", "");
+                _cleanup_free_ char *name = text_format("release %s", version);
+                if (!tree || strcmp(version, current) == 0)
+                        continue;
+                r = name ? artifact_check(c, name, tree, err) : error_no_memory(err);
+        }
+        return r;
+}
+
+static int service_check(Check *c, const char *service, Value *row, Value *services, Error *err) {
+        _cleanup_(value_freep) Value *item = value_new_map();
+        c->artifacts = value_new_array();
+        int r = item && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
+        row_open(c->engine, row);
+        const Value *artifacts = value_get(row, "artifacts");
+        for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
+                const Value *artifact = value_at(artifacts, i);
+                r = artifact_check(c, value_get_text_or(artifact, "artifact", "?"), artifact, err);
+        }
+        if (r == 0)
+                r = releases_check(c, service, value_get_text_or(row, "version", ""), err);
+        if (r < 0) {
+                c->artifacts = value_free(c->artifacts);
+                return r;
+        }
+        r = value_set(item, "artifacts", TAKE_PTR(c->artifacts), err);
+        return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
+}
+
+/* ---- All of them ------------------------------------------------------------------------------------------------------------ */
+
+static int services_check(Check *c, const char *service, Value *services, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        bool is_found = service == NULL;
+        int r = engine_rows(c->engine, "service/", 0, &rows, err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
+                const MapEntry *entry = &rows->map.entries[i];
+                const char *name = entry->name + strlen("service/");
+                if (service && strcmp(name, service) != 0)
+                        continue;
+                is_found = true;
+                r = service_check(c, name, entry->value, services, err);
+        }
+        if (r < 0 || is_found)
+                return r;
+        _cleanup_(value_freep) Value *none = NULL;
+        r = engine_service_row(c->engine, service, &none, err); /* says which is meant */
+        return MIN(r, 0);
+}
+
+int engine_check(Engine *e, const char *service, Value **ret, Error *err) {
+        Check c = {.engine = e};
+        _cleanup_(value_freep) Value *result = value_new_map(), *services = value_new_array();
+        int r = result && services ? 0 : error_no_memory(err);
+        host_key_try(e);
+        if (r == 0)
+                r = services_check(&c, service, services, err);
+        if (r == 0)
+                r = value_set(result, "services", TAKE_PTR(services), err);
+        if (r == 0)
+                r = value_set_int(result, "drift", c.n_drift, err);
+        if (r == 0)
+                r = value_set_int(result, "skipped", c.n_skipped, err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(result);
+        if (c.n_drift == 0)
+                return 0;
+        return error_set(err, -ESTALE, ERR_DRIFT,
+                         "\"pawl apply\" brings it back to its spec; hand edits are kept unless --overwrite is given.",
+                         "%lld of the artifacts differ from what was committed", (long long)c.n_drift);
+}
