@@ -12,6 +12,7 @@
 
 #include "core/base/fault.h"
 #include "journal/internal.h"
+#include "journal/pages.h"
 
 #define PREALLOCATE_DEFAULT (4u << 20)
 
@@ -159,7 +160,7 @@ int journal_check_metas(const JournalOptions *o, Error *err) {
         _cleanup_close_ int fd = fs_open(o->root, path, O_RDONLY | O_NOFOLLOW, err);
         if (fd == -ENOENT)
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "the journal is damaged: data.mdb is missing");
-        return fd < 0 ? fd : store_check_metas(fd, err);
+        return fd < 0 ? fd : pages_check_metas(fd, err);
 }
 
 int journal_mark_bad(const JournalOptions *o, int r, Error *err) {

@@ -90,20 +90,6 @@ int record_read_kept(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Err
                          "the journal is damaged: record %" PRIu64 " is missing", seq);
 }
 
-int record_list_add(RecordList *l, const Record *r, Error *err) {
-        /* Powers of two: the list has no room of its own to remember what it has allocated. */
-        if ((l->n & (l->n - 1)) == 0) {
-                Record *more = realloc(l->records, MAX(l->n * 2, (size_t)1) * sizeof(*more));
-                if (!more)
-                        return error_no_memory(err);
-                l->records = more;
-        }
-        int q = record_copy(r, &l->records[l->n], err);
-        if (q == 0)
-                l->n++;
-        return q;
-}
-
 int record_lost(StoreTxn *t, uint64_t seq, Error *err) {
         uint8_t from[8];
         Slice raw, key = SLICE(from, sizeof(from));
@@ -122,6 +108,20 @@ int record_lost(StoreTxn *t, uint64_t seq, Error *err) {
         }
         return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
                          "the journal is damaged: record %" PRIu64 " is missing", seq);
+}
+
+int record_list_add(RecordList *l, const Record *r, Error *err) {
+        /* Powers of two: the list has no room of its own to remember what it has allocated. */
+        if ((l->n & (l->n - 1)) == 0) {
+                Record *more = realloc(l->records, MAX(l->n * 2, (size_t)1) * sizeof(*more));
+                if (!more)
+                        return error_no_memory(err);
+                l->records = more;
+        }
+        int q = record_copy(r, &l->records[l->n], err);
+        if (q == 0)
+                l->n++;
+        return q;
 }
 
 int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err) {
@@ -205,7 +205,10 @@ static int trail_check(const TrailWalk *w, const JournalState *s, uint64_t ancho
         if (w->last_seq != 0 && (w->tx > anchor || w->order.phase == TX_ENDED))
                 return 0;
         int r = w->last_seq == 0 ? record_read(w->txn, w->tx, &record, NULL, err) : 0;
-        if (r == -ENOENT || (r == 0 && w->last_seq == 0 && record.kind != RECORD_BEGIN))
+        /* Nothing under that number: it is lost and told so, or not a transaction's, or damaged. */
+        if (r == -ENOENT && (r = record_lost(w->txn, w->tx, err)) == -ENOENT)
+                return 0;
+        if (r == 0 && w->last_seq == 0 && record.kind != RECORD_BEGIN)
                 return 0;
         if (r < 0)
                 return r;

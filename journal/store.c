@@ -5,7 +5,6 @@
  * The guard: while a transaction is open, SIGBUS and SIGSEGV are ours. Each call into LMDB marks where to jump back to; a
  * signal without such a mark is not ours and meets the action that was there before.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -13,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/fault.h"
 #include "journal/store.h"
@@ -146,64 +144,6 @@ static int store_error(int rc, const char *what, Error *err) {
 }
 
 /* ---- Opening ---- */
-
-typedef struct __attribute__((packed)) MetaPage {
-        uint64_t pgno;
-        uint16_t pad, flags, lower, upper;
-        uint32_t magic, version;
-        uint64_t address, map_size;
-        struct {
-                uint32_t pad;
-                uint16_t flags, depth;
-                uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
-        } dbs[2];
-        uint64_t last_pg, txnid;
-} MetaPage;
-static_assert(sizeof(MetaPage) == 152, "LMDB's meta page on 64 bit");
-
-enum { META_FLAG = 0x08, META_MAGIC = 0xBEEFC0DE, META_VERSION = 1 };
-
-static int meta_damaged(Error *err, const char *what) {
-        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal repair", "the journal is damaged: %s", what);
-}
-
-static int meta_read(int fd, off_t offset, MetaPage *ret, Error *err) {
-        ssize_t n = pread(fd, ret, sizeof(*ret), offset);
-        if (n < 0)
-                return error_set_errno(err, -errno, NULL, "could not read the journal");
-        if (n != (ssize_t)sizeof(*ret))
-                return meta_damaged(err, "its file is cut off");
-        if (!(ret->flags & META_FLAG) || ret->magic != META_MAGIC || ret->version != META_VERSION)
-                return meta_damaged(err, "a meta page is not one");
-        return 0;
-}
-
-int store_check_metas(int data_fd, Error *err) {
-        struct stat st;
-        MetaPage metas[2];
-        if (fstat(data_fd, &st) < 0)
-                return error_set_errno(err, -errno, NULL, "could not look at the journal");
-        if (!S_ISREG(st.st_mode))
-                return meta_damaged(err, "data.mdb is not a regular file");
-        int r = meta_read(data_fd, 0, &metas[0], err);
-        if (r < 0)
-                return r;
-        uint64_t page_size = metas[0].dbs[0].pad;
-        if (page_size < 512 || page_size > 65536 || (page_size & (page_size - 1)))
-                return meta_damaged(err, "the page size in its meta page is none");
-        r = meta_read(data_fd, (off_t)page_size, &metas[1], err);
-        if (r < 0)
-                return r;
-        if (metas[1].dbs[0].pad != page_size || metas[0].pgno != 0 || metas[1].pgno != 1)
-                return meta_damaged(err, "its meta pages contradict each other");
-        const MetaPage *newest = &metas[metas[1].txnid > metas[0].txnid];
-        if (newest->last_pg >= (uint64_t)INT64_MAX / page_size || (newest->last_pg + 1) * page_size > (uint64_t)st.st_size)
-                return meta_damaged(err, "its file is cut off");
-        for (int i = 0; i < 2; i++)
-                if (newest->dbs[i].root != UINT64_MAX && newest->dbs[i].root > newest->last_pg)
-                        return meta_damaged(err, "a meta page points outside of the file");
-        return 0;
-}
 
 void store_version(char *ret, size_t size) {
         int major, minor, patch;

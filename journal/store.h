@@ -74,8 +74,6 @@ int store_append(StoreTxn *t, StoreDb db, Slice key, Slice value, Error *err);
 int store_del(StoreTxn *t, StoreDb db, Slice key, Error *err); /* -ENOENT quietly */
 int store_drop_all(StoreTxn *t, StoreDb db, Error *err);
 
-/* Looks at both meta pages by hand, without LMDB: what it would crash on is -EBADMSG. */
-int store_check_metas(int data_fd, Error *err);
 void store_version(char *ret, size_t size);
 /* Bytes lock.mdb must have allocated before LMDB opens it: it is written through a map, where a full disk is a signal. */
 #define STORE_LOCK_SIZE 16384

@@ -20,8 +20,12 @@
 #include <unistd.h>
 
 #include "journal/internal.h"
+#include "journal/pages.h"
 
-enum { TIME_LIMIT_SECONDS = 300 };
+enum {
+        TIME_LIMIT_SECONDS = 300,
+        TAIL = 4, /* children of a page at the growing end of records and trails: where the next writes go */
+};
 
 typedef struct Answer {
         int result; /* 0, or why it could not look */
@@ -231,6 +235,8 @@ static void child_look(const JournalOptions *o, VerifyDepth depth, Answer *a) {
                 r = journal_store_open(o, "journal", (StoreOptions){.is_readonly = true}, &store, &err);
         if (r == 0)
                 r = store_begin(store, false, &v.txn, &err);
+        if (r == 0)
+                r = pages_check_trees(store_fd(store), depth == VERIFY_ALL ? 0 : TAIL, &err);
         if (r == 0)
                 r = look(&v, &err);
         v.txn = store_abort(v.txn);
