@@ -21,24 +21,33 @@ static const Field prune_before[] = {
 };
 /* clang-format on */
 
-/* What `current` beside the releases points to, or NULL in *ret. */
-static int current_of(const Host *host, const char *releases, char **ret, Error *err) {
+/* What `current` beside the releases leads to, however it is written; st_ino 0: nothing. */
+static int current_of(const Host *host, const char *releases, struct stat *ret, Error *err) {
         _cleanup_free_ char *service = path_parent(releases);
         _cleanup_free_ char *current = service ? path_join(service, "current") : NULL;
         if (!current)
                 return error_no_memory(err);
-        int r = fs_readlink(host->root, current, ret, err);
-        return r == -ENOENT || r == -EINVAL ? 0 : r;
+        _cleanup_close_ int fd = fs_open_dir(host->root, current, NULL);
+        *ret = (struct stat){0};
+        if (fd == -ENOENT || fd == -ENOTDIR)
+                return 0;
+        int r = fd < 0 ? fd : fstat(fd, ret) < 0 ? -errno : 0;
+        return r < 0 ? error_set_errno(err, r, NULL, "could not look at \"%s\"", current) : 0;
 }
 
 static bool is_version(const char *version) {
         return version && path_is_safe(version) && !strchr(version, '/') && version[0] != '.';
 }
 
+typedef struct Releases {
+        const char *path;
+        struct stat current;
+} Releases;
+
 /* 1: deleted, 0: left. */
-static int prune_one(const Host *host, const char *releases, const char *version, size_t n, Error *err) {
+static int prune_one(const Host *host, const Releases *releases, const char *version, size_t n, Error *err) {
         struct stat st;
-        _cleanup_free_ char *release = path_join(releases, version);
+        _cleanup_free_ char *release = path_join(releases->path, version);
         _cleanup_free_ char *mark = release ? path_join(release, TREE_MARK_NAME) : NULL;
         _cleanup_free_ char *trash = release ? trash_name(host, release, n) : NULL;
         if (!mark || !trash)
@@ -49,6 +58,10 @@ static int prune_one(const Host *host, const char *releases, const char *version
                 r = fs_stat(host->root, release, &st, err);
         if (r < 0)
                 return r == -ENOENT ? is_left_over : r;
+        if (st.st_ino == releases->current.st_ino && st.st_dev == releases->current.st_dev) {
+                host_log(host, LOG_NOTE, "the release \"%s\" is in use and is kept", version);
+                return 0;
+        }
         r = S_ISDIR(st.st_mode) ? fs_stat(host->root, mark, &st, err) : -ENOENT;
         if (r == -ENOENT || (r == 0 && !S_ISREG(st.st_mode))) {
                 host_log(host, LOG_NOTE, "\"/%s\" has no mark of pawl and is kept", release);
@@ -61,20 +74,15 @@ static int prune_one(const Host *host, const char *releases, const char *version
 
 static int apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
         (void)before;
-        const char *releases = value_get_text(args, "path");
+        Releases releases = {.path = value_get_text(args, "path")};
         const Value *versions = value_get(args, "versions");
-        _cleanup_free_ char *current = NULL;
         Change change = CHANGE_UNCHANGED;
-        int r = current_of(host, releases, &current, err);
+        int r = current_of(host, releases.path, &releases.current, err);
         for (size_t i = 0; r >= 0 && i < value_count(versions); i++) {
                 const char *version = value_text(value_at(versions, i));
                 if (!is_version(version))
                         return error_set(err, -EINVAL, ERR_FAILED, NULL, "\"%s\" cannot be the version of a release", version ? version : "");
-                if (current && strcmp(path_base(current), version) == 0) {
-                        host_log(host, LOG_NOTE, "the release \"%s\" is in use and is kept", version);
-                        continue;
-                }
-                r = prune_one(host, releases, version, i + 1, err);
+                r = prune_one(host, &releases, version, i + 1, err);
                 if (r > 0)
                         change = CHANGE_CHANGED;
         }
