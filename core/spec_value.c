@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every type is one row: how it is described in an error, and how its text becomes a value. A scalar comes as the text that was written, so that
+ * `version: 1.10` is not a number.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/env_file.h"
+#include "core/base/field.h"
+#include "core/base/text.h"
+#include "core/spec.h"
+#include "core/spec_value.h"
+
+/* ---- Messages ------------------------------------------------------------------------------------------------------------------- */
+
+const char *spec_shown(const char *text, char ret[static SPEC_SHOWN_MAX]) {
+        size_t n = 0;
+        for (; text[n] && n < SPEC_SHOWN_MAX - 4; n++)
+                ret[n] = (unsigned char)text[n] < ' ' || text[n] == 0x7f ? ' ' : text[n];
+        bool is_cut = text[n] != '\0';
+        while (is_cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--; /* not within a character */
+        memcpy(ret + n, is_cut ? "..." : "", is_cut ? 4 : 1);
+        return ret;
+}
+
+_printf_(5, 0) static int refuse_at(const SpecNode *node, bool is_key, const char *hint, Error *err, const char *format, va_list ap) {
+        char text[ERROR_MESSAGE_MAX / 2];
+        (void)vsnprintf(text, sizeof(text), format, ap);
+        const YamlMark *m = node->mark;
+        if (!m)
+                return error_set(err, -EINVAL, ERR_SPEC, hint, "%s: %s", node->reader->file, text);
+        bool has_key = is_key && m->key_line > 0;
+        return error_set(err, -EINVAL, ERR_SPEC, hint, "%s:%u:%u: %s", node->reader->file, has_key ? m->key_line : m->line,
+                         has_key ? m->key_column : m->column, text);
+}
+
+int spec_refuse(const SpecNode *node, const char *hint, Error *err, const char *format, ...) {
+        va_list ap;
+        va_start(ap, format);
+        int r = refuse_at(node, false, hint, err, format, ap);
+        va_end(ap);
+        return error_is_negative(r);
+}
+
+int spec_refuse_key(const SpecNode *node, const char *hint, Error *err, const char *format, ...) {
+        va_list ap;
+        va_start(ap, format);
+        int r = refuse_at(node, true, hint, err, format, ap);
+        va_end(ap);
+        return error_is_negative(r);
+}
+
+int spec_refuse_later(const SpecNode *node, const char *value, const char *hint, Error *err) {
+        const char *dot = strchr(PAWL_VERSION, '.'), *end = dot ? strchr(dot + 1, '.') : NULL;
+        int n = (int)(end ? end - PAWL_VERSION : (ptrdiff_t)strlen(PAWL_VERSION));
+        int r = value ? spec_refuse(node, hint, err, "\"%s: %s\" is not supported by pawl %.*s", node->path, value, n, PAWL_VERSION)
+                      : spec_refuse_key(node, hint, err, "\"%s\" is not supported by pawl %.*s", node->path, n, PAWL_VERSION);
+        if (err)
+                err->code = ERR_NOT_SUPPORTED;
+        return r;
+}
+
+SpecNode spec_child(const SpecNode *node, size_t i, const char *name) {
+        const Value *v = node->value;
+        SpecNode child = {.reader = node->reader};
+        child.value = v->kind == VALUE_MAP ? v->map.entries[i].value : value_at(v, i);
+        child.mark = node->mark ? &node->mark->children[i] : NULL;
+        char shown[SPEC_SHOWN_MAX];
+        bool has_both = node->path[0] && name;
+        (void)snprintf(child.path, sizeof(child.path), "%.40s%s%s", node->path, has_both ? "." : "", name ? spec_shown(name, shown) : "");
+        return child;
+}
+
+bool spec_words_have(const char *words, const char *word) {
+        size_t n = strlen(word);
+        for (const char *p = words; p && n > 0 && !strchr(word, ' ') && (p = strstr(p, word)); p += n)
+                if ((p == words || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' '))
+                        return true;
+        return false;
+}
+
+/* ---- What a type wants, in words ------------------------------------------------------------------------------------------------- */
+
+static void say_number(const SpecKey *key, Text *t) {
+        text_addf(t, "a number from %lld to %lld", (long long)key->min, (long long)key->max);
+}
+
+static void say_count(const SpecKey *key, Text *t) {
+        say_number(key, t);
+        text_add(t, ", true or false");
+}
+
+static void say_port(const SpecKey *key, Text *t) {
+        text_addf(t, "a number from 1 to 65535%s", key->automatic ? " or auto" : "");
+}
+
+static void say_bool(const SpecKey *key, Text *t) {
+        (void)key;
+        text_add(t, "true or false");
+}
+
+static void say_duration(const SpecKey *key, Text *t) {
+        char least[32], most[32];
+        duration_format((uint64_t)key->min, least);
+        duration_format((uint64_t)key->max, most);
+        text_addf(t, "a time from %s to %s, such as 500ms, 10s or 2m", key->min == 0 ? "0s" : least, most);
+}
+
+static void say_size(const SpecKey *key, Text *t) {
+        (void)key;
+        text_add(t, "a size such as 500M or 2GB");
+}
+
+static void say_factor(const SpecKey *key, Text *t) {
+        text_addf(t, "a number from %lld to %lld, such as 1.5", (long long)key->min / 1000, (long long)key->max / 1000);
+}
+
+static void say_choice(const SpecKey *key, Text *t) {
+        const char *p = key->choices;
+        text_add(t, strchr(p, ' ') ? "one of " : "");
+        for (; *p; p++)
+                if (*p == ' ')
+                        text_add(t, ", ");
+                else
+                        text_add_n(t, p, 1);
+}
+
+static void say_words(const SpecKey *key, Text *t) {
+        text_add(t, "a list of ");
+        say_choice(key, t);
+}
+
+static void say_fixed(const SpecKey *key, Text *t) {
+        /* clang-format off */
+        static const struct { SpecType type; const char *text; } words[] = {
+                {SPEC_MODE,    "an octal mode such as 0644"},
+                {SPEC_SHA256,  "64 hex digits"},
+                {SPEC_PATH,    "a path"},
+                {SPEC_WORKDIR, "an absolute path, or one beginning with a place such as {data}"},
+                {SPEC_FILE,    "a relative path without \"..\""},
+                {SPEC_URL,     "a URL beginning with https:// or http://"},
+                {SPEC_KEY,     "the name of a variable: letters, digits and _"},
+                {SPEC_ARGV,    "a list of texts"},
+                {SPEC_ENV,     "a map of texts"},
+                {SPEC_MAP,     "a map"},
+                {SPEC_LIST,    "a list"},
+        };
+        /* clang-format on */
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (words[i].type == key->type) {
+                        text_add(t, words[i].text);
+                        return;
+                }
+        text_add(t, "a text");
+}
+
+/* ---- From a text to a value ------------------------------------------------------------------------------------------------------- */
+
+/* Each returns 0, or 1 when the text is not of the type: the caller says so. */
+typedef int (*ReadText)(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err);
+
+static int give(Value *v, Value **ret, Error *err) {
+        if (!v)
+                return error_no_memory(err);
+        *ret = v;
+        return 0;
+}
+
+static bool number_parse(const char *text, int64_t *ret) {
+        size_t n = strspn(text, "0123456789");
+        if (n == 0 || n > 18 || text[n] || (text[0] == '0' && n > 1))
+                return false;
+        *ret = strtoll(text, NULL, 10);
+        return true;
+}
+
+static int read_text(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)key;
+        size_t n = strlen(text);
+        if (!text_is_clean(text, n) || strchr(text, '\n'))
+                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines", node->path);
+        if (n == 0)
+                return spec_refuse(node, "Leave the key out where it has nothing to say.", err, "\"%s\" cannot be empty", node->path);
+        return give(value_new_text(text), ret, err);
+}
+
+static int read_content(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node, (void)key;
+        return give(value_new_text(text), ret, err);
+}
+
+/* A checked name: its rule is the hint. */
+static int read_checked(const SpecNode *node, int (*check)(const char *, Error *), const char *text, Value **ret, Error *err) {
+        Error why = ERROR_INIT;
+        if (check(text, &why) < 0)
+                return spec_refuse(node, why.hint, err, "%s", why.message);
+        return give(value_new_text(text), ret, err);
+}
+
+static int read_service(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)key;
+        return read_checked(node, service_name_check, text, ret, err);
+}
+
+static int read_version(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)key;
+        return read_checked(node, version_check, text, ret, err);
+}
+
+static int read_int(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        int64_t i;
+        if (!number_parse(text, &i) || i < key->min || i > key->max)
+                return 1;
+        return give(value_new_int(i), ret, err);
+}
+
+static int read_count(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        if (strcmp(text, "false") == 0 || strcmp(text, "0") == 0)
+                return give(value_new_int(0), ret, err);
+        return read_int(node, key, strcmp(text, "true") == 0 ? key->automatic : text, ret, err);
+}
+
+static int read_port(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        int64_t i;
+        bool is_auto = strcmp(text, "0") == 0 && key->automatic && strcmp(key->automatic, "0") == 0;
+        if (!number_parse(text, &i) || ((i < 1 || i > 65535) && !is_auto))
+                return 1;
+        return give(value_new_int(i), ret, err);
+}
+
+static int read_bool(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node, (void)key;
+        bool is_true = strcmp(text, "true") == 0;
+        if (!is_true && strcmp(text, "false") != 0)
+                return 1;
+        return give(value_new_bool(is_true), ret, err);
+}
+
+static int read_duration(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        uint64_t usec;
+        if (duration_parse(text, &usec) < 0 || usec < (uint64_t)key->min || usec > (uint64_t)key->max)
+                return 1;
+        return give(value_new_int((int64_t)usec), ret, err);
+}
+
+static int read_size(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        uint64_t size;
+        if (size_parse(text, &size) < 0 || size < (uint64_t)key->min || size > (uint64_t)key->max)
+                return 1;
+        return give(value_new_int((int64_t)size), ret, err);
+}
+
+static int read_factor(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        size_t whole = strspn(text, "0123456789"), part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+        if (whole == 0 || whole > 6 || part > 3 || (text[whole] == '.' && part == 0) || text[whole + (part ? part + 1 : 0)])
+                return 1;
+        int64_t milli = strtoll(text, NULL, 10) * 1000, unit = 100;
+        for (size_t i = 0; i < part; i++, unit /= 10)
+                milli += (text[whole + 1 + i] - '0') * unit;
+        if (milli < key->min || milli > key->max)
+                return 1;
+        return give(value_new_int(milli), ret, err);
+}
+
+static int read_mode(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node, (void)key;
+        size_t n = strspn(text, "01234567");
+        long mode = n > 0 && n <= 4 && !text[n] ? strtol(text, NULL, 8) : -1;
+        return mode < 0 || mode > 0777 ? 1 : give(value_new_int(mode), ret, err);
+}
+
+static int read_sha256(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node, (void)key;
+        char hex[65] = "";
+        if (strlen(text) != 64 || strspn(text, "0123456789abcdefABCDEF") != 64)
+                return 1;
+        for (size_t i = 0; i < 64; i++)
+                hex[i] = (char)tolower((unsigned char)text[i]);
+        return give(value_new_text(hex), ret, err);
+}
+
+/* Absolute, without ".", "..", empty components and a closing "/". By text alone: a link is not looked at. */
+static char *path_normalise(const char *path) {
+        _cleanup_text_ Text t = {0};
+        while (*path) {
+                size_t n = strcspn(path, "/");
+                if (n == 2 && strncmp(path, "..", 2) == 0) {
+                        while (t.size > 0 && t.data[t.size - 1] != '/')
+                                t.data[--t.size] = '\0';
+                        if (t.size > 0)
+                                t.data[--t.size] = '\0';
+                } else if (n > 0 && !(n == 1 && *path == '.')) {
+                        text_add(&t, "/");
+                        text_add_n(&t, path, n);
+                }
+                path += n + (path[n] == '/');
+        }
+        if (t.size == 0)
+                text_add(&t, "/");
+        return text_take(&t);
+}
+
+static int read_path(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        const char *directory = node->reader->directory;
+        int r = read_text(node, key, text, ret, err);
+        if (r < 0)
+                return r;
+        *ret = value_free(*ret);
+        if (text[0] == '~')
+                return spec_refuse(node, "Write the whole path.", err, "\"%s\" cannot begin with ~", node->path);
+        if (text[0] != '/' && !directory)
+                return spec_refuse(node, "Write the whole path.", err, "\"%s\" must be an absolute path here", node->path);
+        _cleanup_free_ char *whole = text[0] == '/' ? strdup(text) : text_format("%s/%s", directory, text), *path = NULL;
+        path = whole ? path_normalise(whole) : NULL;
+        if (path && strlen(path) > 4095)
+                return spec_refuse(node, NULL, err, "\"%s\" is longer than 4095 bytes", node->path);
+        return give(path ? value_new_text(path) : NULL, ret, err);
+}
+
+static int read_workdir(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        return text[0] != '/' && text[0] != '{' ? 1 : read_text(node, key, text, ret, err);
+}
+
+static int read_file(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        return path_is_safe(text) ? read_text(node, key, text, ret, err) : 1;
+}
+
+static int read_url(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        bool is_known = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
+        const char *host = is_known ? strstr(text, "://") + 3 : text;
+        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') || strchr(text, '\t'))
+                return 1;
+        return read_text(node, key, text, ret, err);
+}
+
+static int read_key(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node, (void)key;
+        return env_key_is_valid(text) ? give(value_new_text(text), ret, err) : 1;
+}
+
+static int read_choice(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)node;
+        return spec_words_have(key->choices, text) ? give(value_new_text(text), ret, err) : 1;
+}
+
+/* ---- Lists and maps of scalars ------------------------------------------------------------------------------------------------------ */
+
+static int read_argv(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *list = value_new_array();
+        (void)key;
+        int r = list ? 0 : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(node->value); i++) {
+                SpecNode item = spec_child(node, i, NULL);
+                const char *text = value_is(item.value, VALUE_NULL) ? "" : value_text(item.value);
+                if (!text)
+                        return spec_refuse(&item, NULL, err, "an item of \"%s\" must be a text, not a %s", node->path, value_kind_name(item.value->kind));
+                if (i == 0 && !*text)
+                        return spec_refuse(&item, NULL, err, "the first item of \"%s\" names a program and cannot be empty", node->path);
+                r = value_append_text(list, text, err);
+        }
+        if (r == 0)
+                *ret = TAKE_PTR(list);
+        return r;
+}
+
+static int read_variable(const SpecNode *node, Value *map, Error *err) {
+        const char *name = strchr(node->path, '.') + 1;
+        if (!env_key_is_valid(name))
+                return spec_refuse_key(node, "Letters, digits and _ are allowed; the first cannot be a digit.", err,
+                                       "\"%s\" cannot be the name of a variable", name);
+        const char *text = value_is(node->value, VALUE_NULL) ? "" : value_text(node->value);
+        if (!text)
+                return spec_refuse(node, NULL, err, "\"%s\" must be a text, not a %s", node->path, value_kind_name(node->value->kind));
+        if (strchr(text, '\n') || !text_is_clean(text, strlen(text)))
+                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines", node->path);
+        if (strstr(text, "CHANGE_ME"))
+                return spec_refuse(node, "Put the real value there.", err, "\"%s\" is still CHANGE_ME", node->path);
+        return value_set_text(map, name, text, err);
+}
+
+static int read_env(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *map = value_new_map();
+        (void)key;
+        int r = map ? 0 : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(node->value); i++) {
+                const char *name = node->value->map.entries[i].name;
+                SpecNode item = spec_child(node, i, name);
+                if (strlen(name) >= SPEC_SHOWN_MAX - 4)
+                        return spec_refuse_key(&item, NULL, err, "\"%s\" is too long for the name of a variable", item.path);
+                r = read_variable(&item, map, err);
+        }
+        if (r == 0)
+                *ret = TAKE_PTR(map);
+        return r;
+}
+
+/* ---- The rows ---------------------------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct {
+        void (*say)(const SpecKey *key, Text *t);
+        ReadText read;
+        ValueKind kind;
+        int (*read_many)(const SpecNode *node, const SpecKey *key, Value **ret, Error *err);
+} types[] = {
+        [SPEC_TEXT]     = {say_fixed,    read_text,     VALUE_TEXT,  NULL},
+        [SPEC_SERVICE]  = {say_fixed,    read_service,  VALUE_TEXT,  NULL},
+        [SPEC_VERSION]  = {say_fixed,    read_version,  VALUE_TEXT,  NULL},
+        [SPEC_INT]      = {say_number,   read_int,      VALUE_TEXT,  NULL},
+        [SPEC_COUNT]    = {say_count,    read_count,    VALUE_TEXT,  NULL},
+        [SPEC_PORT]     = {say_port,     read_port,     VALUE_TEXT,  NULL},
+        [SPEC_BOOL]     = {say_bool,     read_bool,     VALUE_TEXT,  NULL},
+        [SPEC_DURATION] = {say_duration, read_duration, VALUE_TEXT,  NULL},
+        [SPEC_SIZE]     = {say_size,     read_size,     VALUE_TEXT,  NULL},
+        [SPEC_FACTOR]   = {say_factor,   read_factor,   VALUE_TEXT,  NULL},
+        [SPEC_MODE]     = {say_fixed,    read_mode,     VALUE_TEXT,  NULL},
+        [SPEC_SHA256]   = {say_fixed,    read_sha256,   VALUE_TEXT,  NULL},
+        [SPEC_PATH]     = {say_fixed,    read_path,     VALUE_TEXT,  NULL},
+        [SPEC_WORKDIR]  = {say_fixed,    read_workdir,  VALUE_TEXT,  NULL},
+        [SPEC_FILE]     = {say_fixed,    read_file,     VALUE_TEXT,  NULL},
+        [SPEC_URL]      = {say_fixed,    read_url,      VALUE_TEXT,  NULL},
+        [SPEC_CONTENT]  = {say_fixed,    read_content,  VALUE_TEXT,  NULL},
+        [SPEC_KEY]      = {say_fixed,    read_key,      VALUE_TEXT,  NULL},
+        [SPEC_CHOICE]   = {say_choice,   read_choice,   VALUE_TEXT,  NULL},
+        [SPEC_WORDS]    = {say_words,    NULL,          VALUE_ARRAY, NULL},
+        [SPEC_ARGV]     = {say_fixed,    NULL,          VALUE_ARRAY, read_argv},
+        [SPEC_ENV]      = {say_fixed,    NULL,          VALUE_MAP,   read_env},
+        [SPEC_MAP]      = {say_fixed,    NULL,          VALUE_MAP,   NULL},
+        [SPEC_LIST]     = {say_fixed,    NULL,          VALUE_ARRAY, NULL},
+        [SPEC_LATER]    = {say_fixed,    NULL,          VALUE_TEXT,  NULL},
+};
+/* clang-format on */
+
+int spec_refuse_type(const SpecNode *node, const SpecKey *key, Error *err) {
+        char shown[SPEC_SHOWN_MAX];
+        _cleanup_text_ Text t = {0};
+        types[key->type].say(key, &t);
+        _cleanup_free_ char *wanted = text_take(&t);
+        if (!wanted)
+                return error_no_memory(err);
+        const char *text = value_text(node->value);
+        int r = text ? spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path, wanted, spec_shown(text, shown))
+                     : spec_refuse(node, NULL, err, "\"%s\" must be %s, not a %s", node->path, wanted, value_kind_name(node->value->kind));
+        /* The list a person meant when a command line was written. */
+        if (text && key->type == SPEC_ARGV)
+                error_hint(err, "Write one item per word: [\"bin/program\", \"-p\", \"{port}\"].");
+        return r;
+}
+
+/* In the order of the choices, so that equal meaning is equal text. */
+static int read_words(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *list = value_new_array();
+        size_t n = value_count(node->value);
+        for (size_t i = 0; i < n; i++) {
+                SpecNode item = spec_child(node, i, NULL);
+                const char *word = value_text(item.value);
+                if (word && spec_words_have(key->later, word))
+                        return spec_refuse_later(&item, word, NULL, err);
+                if (!word || !spec_words_have(key->choices, word))
+                        return spec_refuse_type(&item, key, err);
+        }
+        int r = list ? 0 : error_no_memory(err);
+        for (const char *p = key->choices; r == 0 && *p; p += strspn(p, " ")) {
+                size_t length = strcspn(p, " "), i = 0;
+                for (; i < n; i++)
+                        if (strlen(value_text(value_at(node->value, i))) == length && strncmp(value_text(value_at(node->value, i)), p, length) == 0)
+                                break;
+                if (i < n)
+                        r = value_append(list, value_new_text_n(p, length), err);
+                p += length;
+        }
+        if (r == 0)
+                *ret = TAKE_PTR(list);
+        return r;
+}
+
+int spec_read_scalar(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        const char *text = value_text(node->value);
+        if (!value_is(node->value, types[key->type].kind))
+                return spec_refuse_type(node, key, err);
+        if (key->type == SPEC_WORDS)
+                return read_words(node, key, ret, err);
+        if (!text)
+                return types[key->type].read_many(node, key, ret, err);
+        if (spec_words_have(key->later, text))
+                return spec_refuse_later(node, text, NULL, err);
+        if (key->automatic && strcmp(text, "auto") == 0) {
+                text = key->automatic;
+                if (!*text)
+                        return 0;
+        }
+        int r = types[key->type].read(node, key, text, ret, err);
+        return r > 0 ? spec_refuse_type(node, key, err) : r;
+}
