@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 must(strncmp(path.text, ".pawl-", 6) != 0);
                 must(e.kind != ENTRY_HARD_LINK || path_is_safe(other.text));
                 must(e.kind != ENTRY_LINK ||
-                     (target[0] != '/' && target[0] != '\0' && walk(depth_of(path.text), target) >= 0));
+                     (target && target[0] != '/' && target[0] != '\0' && walk(depth_of(path.text), target) >= 0));
         } else {
                 must(err.code == ERR_ARTIFACT && err.message[0] != '\0');
         }

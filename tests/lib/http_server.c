@@ -187,6 +187,7 @@ static enum MHD_Result answer(HttpServer *s, struct MHD_Connection *c, const cha
         return done;
 }
 
+/* libmicrohttpd wants eight parameters. NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *data, size_t *n_data, void **state) {
         (void)version;
