@@ -196,11 +196,11 @@ int body_decode(const Record *record, const SealKey *key, Value **ret, Error *er
         return 0;
 }
 
-int row_encode(const Value *row, const SealKey *key, uint8_t **ret, size_t *ret_size, Error *err) {
+int body_encode_row(const Value *row, const SealKey *key, uint8_t **ret, size_t *ret_size, Error *err) {
         return value_to_bytes(row, key, ret, ret_size, err);
 }
 
-int row_decode(const Row *row, const SealKey *key, Value **ret, Error *err) {
+int body_decode_row(const Row *row, const SealKey *key, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = NULL;
         int r = cbor_decode(row->data, row->size, &v, err);
         if (r < 0) {

@@ -20,5 +20,5 @@ int body_encode(RecordKind kind, const Value *body, const SealKey *key, uint8_t 
 int body_decode(const Record *record, const SealKey *key, Value **ret, Error *err);
 
 /* A row's value, the same way: {"tx": whose key seals it, ...}. */
-int row_encode(const Value *row, const SealKey *key, uint8_t **ret, size_t *ret_size, Error *err);
-int row_decode(const Row *row, const SealKey *key, Value **ret, Error *err);
+int body_encode_row(const Value *row, const SealKey *key, uint8_t **ret, size_t *ret_size, Error *err);
+int body_decode_row(const Row *row, const SealKey *key, Value **ret, Error *err);

@@ -260,7 +260,7 @@ int engine_row(Engine *e, const char *key, Value **ret, Error *err) {
         int r = journal_row(e->journal, key, &list, err);
         if (r < 0)
                 return r;
-        r = row_decode(&list.rows[0], NULL, &row, err);
+        r = body_decode_row(&list.rows[0], NULL, &row, err);
         if (r < 0)
                 return r;
         if (e->host_key && value_has_secret(row)) {
@@ -284,7 +284,7 @@ int engine_rows(Engine *e, const char *prefix, size_t limit, Value **ret, Error 
                 r = journal_rows(e->journal, prefix, limit, &list, err);
         for (size_t i = 0; r == 0 && i < list.n; i++) {
                 Value *row = NULL;
-                r = row_decode(&list.rows[i], NULL, &row, err);
+                r = body_decode_row(&list.rows[i], NULL, &row, err);
                 if (r == 0)
                         r = value_set(map, list.rows[i].key, row, err);
         }

@@ -274,7 +274,7 @@ static int service_row_sealed(Engine *e, const char *service, Value **ret, Error
         if (row_key(key, "service/%s", service) < 0 || !e->journal)
                 return -ENOENT;
         int r = journal_row(e->journal, key, &list, err);
-        return r < 0 ? r : row_decode(&list.rows[0], NULL, ret, err);
+        return r < 0 ? r : body_decode_row(&list.rows[0], NULL, ret, err);
 }
 
 int engine_service_find(Engine *e, const char *service, Value **ret_row, Value **ret_opens, Error *err) {
@@ -340,7 +340,7 @@ int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Er
         int r = result && history ? history_rows(e, service, limit, &list, err) : error_no_memory(err);
         for (size_t i = 0; r == 0 && i < list.n && (limit == 0 || i < limit); i++) {
                 Value *row = NULL;
-                r = row_decode(&list.rows[i], NULL, &row, err);
+                r = body_decode_row(&list.rows[i], NULL, &row, err);
                 if (r == 0)
                         r = value_append(history, row, err);
         }

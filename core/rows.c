@@ -27,7 +27,7 @@ void row_key_history(const char *service, uint64_t tx, char ret[static ROW_KEY_M
 static int row_put(JournalWrite *w, const char *key, const Value *row, Error *err) {
         _cleanup_free_ uint8_t *data = NULL;
         size_t size = 0;
-        int r = row_encode(row, NULL, &data, &size, err);
+        int r = body_encode_row(row, NULL, &data, &size, err);
         return r < 0 ? r : journal_write_row(w, key, data, size, err);
 }
 
@@ -85,7 +85,7 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
         if (r < 0 && r != -ENOENT)
                 return r;
         if (r == 0) {
-                r = row_decode(&list.rows[0], NULL, &row, err);
+                r = body_decode_row(&list.rows[0], NULL, &row, err);
                 const Value *claims = value_get(row, "claims");
                 for (size_t i = 0; r == 0 && i < value_count(claims); i++) {
                         char claim[ROW_KEY_MAX];

@@ -50,7 +50,7 @@ static int claim_is_free(JournalWrite *w, const Plan *p, const char *claim, Erro
                 r = journal_write_get_row(w, key, &list, err);
                 if (r == -ENOENT)
                         continue;
-                if (r < 0 || (r = row_decode(&list.rows[0], NULL, &row, err)) < 0)
+                if (r < 0 || (r = body_decode_row(&list.rows[0], NULL, &row, err)) < 0)
                         return r;
                 const char *owner = value_get_text(row, "service");
                 if (!owner || strcmp(owner, p->service) != 0)
