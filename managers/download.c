@@ -63,9 +63,9 @@ int download_to_fd(const Host *host, const Download *download, int fd, Downloade
         r = stream_finish(&s, sha256, err);
         if (r < 0)
                 return r;
-        *ret = (Downloaded){.size = s.size,
-                            .etag = TAKE_PTR(reply.etag),
-                            .last_modified = TAKE_PTR(reply.last_modified)};
+        *ret = (Downloaded){.size = s.size};
+        ret->etag = TAKE_PTR(reply.etag);
+        ret->last_modified = TAKE_PTR(reply.last_modified);
         memcpy(ret->sha256, sha256, sizeof(sha256));
         return 0;
 }
