@@ -215,37 +215,36 @@ bool anchor_decode(const void *data, size_t size, Anchor *ret) {
 /* ---- Rows and keys ---- */
 
 /* The key is in the checksum: a row found under another's name does not check. */
-static uint32_t row_crc(const void *key, size_t n_key, const RowHeader *h, const void *data, size_t size) {
-        uint32_t crc = crc32c(0, key, n_key);
+static uint32_t row_crc(Slice key, const RowHeader *h, Slice value) {
+        uint32_t crc = crc32c(0, key.data, key.size);
         crc = crc32c(crc, &h->seq, sizeof(h->seq));
-        return size > 0 ? crc32c(crc, data, size) : crc;
+        return value.size > 0 ? crc32c(crc, value.data, value.size) : crc;
 }
 
-int row_encode(const char *key, size_t n_key, const void *data, size_t size, uint64_t seq, Row *ret, uint32_t *ret_crc,
-               Error *err) {
+int row_encode(Slice key, Slice value, uint64_t seq, Row *ret, uint32_t *ret_crc, Error *err) {
         RowHeader h = {.seq = htole64(seq)};
-        *ret_crc = row_crc(key, n_key, &h, data, size);
+        *ret_crc = row_crc(key, &h, value);
         h.crc32c = htole32(*ret_crc);
-        uint8_t *buf = malloc(sizeof(h) + size);
+        uint8_t *buf = malloc(sizeof(h) + value.size);
         if (!buf)
                 return error_no_memory(err);
         memcpy(buf, &h, sizeof(h));
-        if (size > 0)
-                memcpy(buf + sizeof(h), data, size);
-        *ret = (Row){.data = buf, .size = sizeof(h) + size, .seq = seq};
+        if (value.size > 0)
+                memcpy(buf + sizeof(h), value.data, value.size);
+        *ret = (Row){.data = buf, .size = sizeof(h) + value.size, .seq = seq};
         return 0;
 }
 
-bool row_decode(const void *key, size_t n_key, const void *data, size_t size, RowView *ret) {
+bool row_decode(Slice key, Slice data, RowView *ret) {
         RowHeader h;
-        if (size < sizeof(h))
+        if (data.size < sizeof(h))
                 return false;
-        memcpy(&h, data, sizeof(h));
-        const uint8_t *value = (const uint8_t *)data + sizeof(h);
-        uint32_t crc = row_crc(key, n_key, &h, value, size - sizeof(h));
+        memcpy(&h, data.data, sizeof(h));
+        Slice value = SLICE((const uint8_t *)data.data + sizeof(h), data.size - sizeof(h));
+        uint32_t crc = row_crc(key, &h, value);
         if (crc != le32toh(h.crc32c))
                 return false;
-        *ret = (RowView){.seq = le64toh(h.seq), .crc = crc, .data = value, .size = size - sizeof(h)};
+        *ret = (RowView){.seq = le64toh(h.seq), .crc = crc, .data = value.data, .size = value.size};
         return true;
 }
 

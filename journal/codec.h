@@ -8,6 +8,7 @@
 
 #include "journal/format.h"
 #include "journal/journal.h"
+#include "journal/slice.h"
 
 /* Bytes the record takes. */
 size_t record_encoded_size(const Record *r);
@@ -44,8 +45,7 @@ void anchor_encode(const Anchor *a, AnchorFile *ret);
 bool anchor_decode(const void *data, size_t size, Anchor *ret);
 
 /* A row's value with its header in front: ret->data and ret->size; owned by the caller. *ret_crc is what it adds to rows_sum. */
-int row_encode(const char *key, size_t n_key, const void *data, size_t size, uint64_t seq, Row *ret, uint32_t *ret_crc,
-               Error *err);
+int row_encode(Slice key, Slice value, uint64_t seq, Row *ret, uint32_t *ret_crc, Error *err);
 typedef struct RowView {
         uint64_t seq;
         uint32_t crc;
@@ -53,7 +53,7 @@ typedef struct RowView {
         size_t size;
 } RowView;
 /* False: it does not check. */
-bool row_decode(const void *key, size_t n_key, const void *data, size_t size, RowView *ret);
+bool row_decode(Slice key, Slice data, RowView *ret);
 /* What a wrapped key adds to keys_sum. */
 uint32_t key_crc(uint64_t tx, const void *data, size_t size);
 

@@ -12,7 +12,7 @@ static int row_damaged(Error *err) {
 
 static int row_add(RowList *l, Slice key, Slice value, Error *err) {
         RowView view;
-        if (!row_decode(key.data, key.size, value.data, value.size, &view))
+        if (!row_decode(key, value, &view))
                 return row_damaged(err);
         if ((l->n & (l->n - 1)) == 0) {
                 Row *more = realloc(l->rows, MAX(l->n * 2, (size_t)1) * sizeof(*more));

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/fault.h"
 #include "journal/store.h"
@@ -22,7 +23,16 @@ enum { READERS_MAX = 126, DBS_MAX = 8 };
 
 static const char *const db_names[STORE_DB_MAX] = {NULL, "records", "trails", "rows", "keys"};
 
+/* LMDB's lock file is locked the POSIX way: whoever closes any descriptor of it has unlocked it for the whole process. */
+typedef struct Opened {
+        dev_t dev;
+        ino_t ino;
+        pid_t pid; /* a child starts anew */
+} Opened;
+static Opened opened[8];
+
 struct Store {
+        Opened *opened;
         MDB_env *env;
         MDB_dbi dbis[STORE_DB_MAX];
         int fd; /* LMDB's */
@@ -190,6 +200,24 @@ static int open_call(Call *c) {
         return mdb_env_open(c->store->env, path, c->flags, 0600);
 }
 
+static int open_once(int dir, Opened **ret, Error *err) {
+        struct stat st;
+        Opened *room = NULL;
+        if (fstat(dir, &st) < 0)
+                return error_set_errno(err, -errno, NULL, "could not look at the journal");
+        for (size_t i = 0; i < ELEMENTSOF(opened); i++) {
+                bool is_used = opened[i].pid == getpid();
+                if (is_used && opened[i].dev == st.st_dev && opened[i].ino == st.st_ino)
+                        return error_set(err, -EBUSY, ERR_FAILED, NULL, "the journal is open in this process already");
+                room = is_used ? room : &opened[i];
+        }
+        if (!room)
+                return error_set(err, -EMFILE, ERR_FAILED, NULL, "too many journals are open in this process");
+        *room = (Opened){st.st_dev, st.st_ino, getpid()};
+        *ret = room;
+        return 0;
+}
+
 int store_open(int dir, const StoreOptions *options, Store **ret, Error *err) {
         int r = check_version(err);
         if (r < 0)
@@ -198,6 +226,9 @@ int store_open(int dir, const StoreOptions *options, Store **ret, Error *err) {
         if (!s)
                 return error_no_memory(err);
         s->fd = -1;
+        r = open_once(dir, &s->opened, err);
+        if (r < 0)
+                return r;
         int rc = mdb_env_create(&s->env);
         if (rc == 0)
                 rc = mdb_env_set_mapsize(s->env, (size_t)options->map_size);
@@ -239,6 +270,8 @@ Store *store_free(Store *s) {
                 return NULL;
         if (s->env)
                 mdb_env_close(s->env);
+        if (s->opened)
+                s->opened->pid = 0;
         free(s);
         return NULL;
 }

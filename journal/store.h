@@ -12,6 +12,7 @@
 #pragma once
 
 #include "core/base/error.h"
+#include "journal/slice.h"
 
 typedef enum StoreDb {
         STORE_STATE,   /* the unnamed database: "journal" → StateRow */
@@ -22,12 +23,6 @@ typedef enum StoreDb {
         STORE_DB_MAX
 } StoreDb;
 
-typedef struct Slice {
-        const void *data;
-        size_t size;
-} Slice;
-#define SLICE(p, n) ((Slice){(p), (n)})
-
 typedef struct StoreOptions {
         uint64_t map_size;
         bool is_readonly;
@@ -37,7 +32,8 @@ typedef struct StoreOptions {
 typedef struct Store Store;
 typedef struct StoreTxn StoreTxn;
 
-/* `dir` is the directory of data.mdb, borrowed for the call. One store per directory and process. */
+/* `dir` is the directory of data.mdb, borrowed for the call. A directory that this process
+ * has open already is -EBUSY: closing the second would drop the first one's locks. */
 int store_open(int dir, const StoreOptions *options, Store **ret, Error *err);
 Store *store_free(Store *s);
 static inline void store_freep(Store **s) {

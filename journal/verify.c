@@ -145,7 +145,7 @@ static int walk_rows(Verify *v, Error *err) {
         int r = store_seek(v->txn, STORE_ROWS, SEEK_FIRST, &key, &value, err);
         for (; r == 0; r = store_seek(v->txn, STORE_ROWS, SEEK_NEXT, &key, &value, err)) {
                 RowView view;
-                if (!row_decode(key.data, key.size, value.data, value.size, &view))
+                if (!row_decode(key, value, &view))
                         return differs(err, "the checksum of a row does not match");
                 r = check_found(v, STORE_ROWS, key, value, err);
                 if (r < 0)

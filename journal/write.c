@@ -194,7 +194,7 @@ static int sums_take(JournalWrite *w, StoreDb db, Slice key, Error *err) {
                 w->state.keys_sum -= key_crc(be64_get(key.data), old.data, old.size);
                 return 0;
         }
-        if (!row_decode(key.data, key.size, old.data, old.size, &view))
+        if (!row_decode(key, old, &view))
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify",
                                  "the journal is damaged: the checksum of a row does not match");
         w->state.n_rows--;
@@ -208,7 +208,7 @@ static int row_put(JournalWrite *w, Slice key, const void *data, size_t size, Er
         int r = sums_take(w, STORE_ROWS, key, err);
         if (r < 0 && r != -ENOENT)
                 return r;
-        r = row_encode(key.data, key.size, data, size, w->row_seq, &row, &crc, err);
+        r = row_encode(key, SLICE(data, size), w->row_seq, &row, &crc, err);
         if (r < 0)
                 return r;
         _cleanup_free_ void *buf = row.data;

@@ -275,6 +275,19 @@ static void a_hundred_openings_leak_no_descriptor_and_no_file(void **state) {
         assert_int_equal(world_count_fds(), fds);
 }
 
+static void a_journal_is_not_opened_twice_in_one_process(void **state) {
+        World *w = *state;
+        Journal *j = world_open(w, JOURNAL_CREATE), *second = NULL;
+        Error err = ERROR_INIT;
+        assert_int_equal(journal_open(&w->options, JOURNAL_READ, &second, &err), -EBUSY);
+        /* Looking at it from a child is another matter. */
+        JournalReport report;
+        assert_int_equal(journal_verify(&w->options, &report, &err), 0);
+        assert_string_equal(report.problem, "");
+        journal_free(j);
+        journal_free(world_open(w, JOURNAL_READ));
+}
+
 static void no_descriptor_of_the_journal_survives_exec(void **state) {
         Journal *j = world_open(*state, JOURNAL_CREATE);
         for (int fd = 3; fd < 64; fd++) {
@@ -347,6 +360,7 @@ int main(int argc, char **argv) {
                 TEST(a_commit_that_fails_poisons_the_journal),
                 TEST(a_map_that_is_full_says_so_and_nothing_happened),
                 TEST(a_hundred_openings_leak_no_descriptor_and_no_file),
+                TEST(a_journal_is_not_opened_twice_in_one_process),
                 TEST(no_descriptor_of_the_journal_survives_exec),
                 TEST(the_order_is_learnt_from_the_journal_when_another_process_went_on),
         };
