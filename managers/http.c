@@ -265,7 +265,9 @@ static char *header_value(const char *line, size_t n, const char *name) {
                 begin++;
         while (end > begin && strchr(" \t\r\n", end[-1]))
                 end--;
-        return strndup(begin, (size_t)(end - begin));
+        /* The line need not end in NUL. */
+        char *value = calloc(1, (size_t)(end - begin) + 1);
+        return value ? memcpy(value, begin, (size_t)(end - begin)) : NULL;
 }
 
 static void header_keep(const char *line, size_t n, const char *name, char **slot) {

@@ -40,7 +40,9 @@ static void must(bool ok, const char *what) {
 static char *bio_text(BIO *b) {
         char *data, *text;
         long n = BIO_get_mem_data(b, &data);
-        text = strndup(data, (size_t)n);
+        text = calloc(1, (size_t)n + 1);
+        must(text != NULL, "memory");
+        memcpy(text, data, (size_t)n);
         BIO_free(b);
         return text;
 }
