@@ -100,6 +100,15 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
         return rows_put(w, value_get(body, "rows"), err);
 }
 
+/* The rows of a CHECKPOINT are all there are: what the kept records say beside them was dropped by it. */
+static int apply_checkpoint(JournalWrite *w, const Value *body, Error *err) {
+        _cleanup_row_list_ RowList list = {0};
+        int r = journal_write_get_rows(w, "", &list, err);
+        for (size_t i = 0; r == 0 && i < list.n; i++)
+                r = journal_write_row_drop(w, list.rows[i].key, err);
+        return r < 0 ? r : rows_put(w, value_get(body, "rows"), err);
+}
+
 int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *err) {
         switch (record->kind) {
         case RECORD_BEGIN:
@@ -107,8 +116,9 @@ int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *
         case RECORD_END:
                 return apply_end(w, record, body, err);
         case RECORD_COMMIT:
-        case RECORD_CHECKPOINT:
                 return rows_put(w, value_get(body, "rows"), err);
+        case RECORD_CHECKPOINT:
+                return apply_checkpoint(w, body, err);
         default:
                 return 0;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dropping the oldest records, and making the rows again. Each is one transaction of the store: a power cut leaves the journal
- * as before or as after.
+ * Dropping the oldest records, and making the rows again. Each is one transaction of the store: a power cut leaves
+ * the journal as before or as after.
  */
 #include <endian.h>
 #include <errno.h>
@@ -11,9 +11,11 @@
 #include "journal/internal.h"
 
 /* Puts the journal's own part in front of the body. Owned by the caller. */
-int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *body, size_t n_body, Record *ret, Error *err) {
+int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *body, size_t n_body, Record *ret,
+                            Error *err) {
         if (n_body > RECORD_BODY_MAX - n_prefix)
-                return error_set(err, -EMSGSIZE, ERR_UNSUPPORTED, NULL, "a record of the journal would be longer than 64 MiB");
+                return error_set(err, -EMSGSIZE, ERR_UNSUPPORTED, NULL,
+                                 "a record of the journal would be longer than 64 MiB");
         uint8_t *whole = malloc(n_prefix + n_body);
         if (!whole)
                 return error_no_memory(err);
@@ -25,7 +27,7 @@ int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *bod
         return 0;
 }
 
-/* Deletes one record with its trail and, when it is the BEGIN, its transaction's key. Its hash is handed out; *seq moves on. */
+/* Deletes one record with its trail. Its hash is handed out; *seq moves on. */
 static int drop_first(JournalWrite *w, uint64_t *seq, uint8_t ret_hash[static 32], Error *err) {
         uint8_t trail[16];
         Record record;
@@ -37,10 +39,7 @@ static int drop_first(JournalWrite *w, uint64_t *seq, uint8_t ret_hash[static 32
         record_hash(raw.data, raw.size, ret_hash);
         be64_put(trail, record.tx);
         be64_put(trail + 8, record.seq);
-        if (record.kind == RECORD_BEGIN)
-                r = journal_write_key_drop(w, record.tx, err);
-        if (r == 0)
-                r = store_del(w->txn, STORE_RECORDS, SLICE(trail + 8, 8), err);
+        r = store_del(w->txn, STORE_RECORDS, SLICE(trail + 8, 8), err);
         if (r == 0)
                 r = store_del(w->txn, STORE_TRAILS, SLICE(trail, sizeof(trail)), err);
         *seq = record.seq + 1;
@@ -62,9 +61,36 @@ static int drop_before(JournalWrite *w, uint64_t first_kept, uint8_t ret_hash[st
         return 0;
 }
 
-static int checkpoint_write(JournalWrite *w, uint64_t first_kept, const void *body, size_t n_body, Error *err) {
+/* Keys of transactions that have no BEGIN any more go, but for those still asked for. Always by a new seek: the one
+ * before may have deleted. */
+static int drop_keys(JournalWrite *w, uint64_t first_kept, const JournalCheckpoint *how, Error *err) {
+        for (uint64_t from = 0;;) {
+                uint8_t at[8];
+                Slice key = SLICE(at, sizeof(at));
+                be64_put(at, from);
+                int r = store_seek(w->txn, STORE_KEYS, SEEK_AT_LEAST, &key, NULL, err);
+                if (r < 0 || key.size != sizeof(at))
+                        return r == -ENOENT ? 0 : r;
+                uint64_t tx = be64_get(key.data);
+                if (tx >= first_kept)
+                        return 0;
+                if (!how->keeps_key || !how->keeps_key(tx, how->userdata))
+                        r = journal_write_key_drop(w, tx, err);
+                if (r < 0)
+                        return r;
+                from = tx + 1;
+        }
+}
+
+static int checkpoint_write(JournalWrite *w, uint64_t first_kept, const JournalCheckpoint *how, Error *err) {
         CheckpointPrefix prefix = {.first_kept = htole64(first_kept)};
-        int r = drop_before(w, first_kept, prefix.dropped_hash, err);
+        _cleanup_free_ void *body = NULL;
+        size_t n_body = 0;
+        int r = how->make_body(w, &body, &n_body, how->userdata, err);
+        if (r == 0)
+                r = drop_before(w, first_kept, prefix.dropped_hash, err);
+        if (r == 0)
+                r = drop_keys(w, first_kept, how, err);
         if (r < 0)
                 return r;
         w->state.first_seq = first_kept;
@@ -91,12 +117,12 @@ static int checkpoint_prepare(Journal *j, uint64_t first_kept, Error *err) {
                 return journal_mark_bad(&o, error_set(err, -EBADMSG, code, NULL, "%s", report.problem), err);
         if (first_kept <= report.first_seq || first_kept > report.head_seq)
                 return error_set(err, -EINVAL, ERR_FAILED, NULL,
-                                 "cannot cut the journal at record %" PRIu64 ": it holds %" PRIu64 " to %" PRIu64, first_kept,
-                                 report.first_seq, report.head_seq);
+                                 "cannot cut the journal at record %" PRIu64 ": it holds %" PRIu64 " to %" PRIu64,
+                                 first_kept, report.first_seq, report.head_seq);
         return journal_anchor(j, 0, err);
 }
 
-int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t n_body, Error *err) {
+int journal_checkpoint_with(Journal *j, uint64_t first_kept, const JournalCheckpoint *how, Error *err) {
         _cleanup_(journal_write_freep) JournalWrite *w = NULL;
         int r = journal_usable(j, err);
         if (r == 0)
@@ -104,10 +130,29 @@ int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t
         if (r == 0)
                 r = write_begin(j, &w, err);
         if (r == 0)
-                r = checkpoint_write(w, first_kept, body, n_body, err);
+                r = checkpoint_write(w, first_kept, how, err);
         if (r == 0)
                 r = journal_commit(&w, err);
         return r < 0 ? r : segments_drop(j, first_kept, err);
+}
+
+static int given_body(JournalWrite *w, void **ret, size_t *ret_size, void *userdata, Error *err) {
+        const Slice *body = userdata;
+        (void)w;
+        void *copy = malloc(body->size + 1);
+        if (!copy)
+                return error_no_memory(err);
+        if (body->size > 0)
+                memcpy(copy, body->data, body->size);
+        *ret = copy;
+        *ret_size = body->size;
+        return 0;
+}
+
+int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t n_body, Error *err) {
+        Slice given = SLICE(body, n_body);
+        JournalCheckpoint how = {.make_body = given_body, .userdata = &given};
+        return journal_checkpoint_with(j, first_kept, &how, err);
 }
 
 int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err) {

@@ -213,6 +213,16 @@ int journal_anchor(Journal *j, uint64_t limit, Error *err);
  * records are deleted afterwards. */
 int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t n_body, Error *err);
 
+/* The same where the body depends on rows: both callbacks are called inside of the transaction, so no other writer comes between. */
+typedef struct JournalCheckpoint {
+        /* Before anything is dropped. May drop rows through `w`. *ret is malloc'ed, freed by the journal. */
+        int (*make_body)(JournalWrite *w, void **ret, size_t *ret_size, void *userdata, Error *err);
+        /* May the wrapped key of this transaction, whose BEGIN is dropped or was dropped before, not go yet? NULL: none stays. Asked after make_body. */
+        bool (*keeps_key)(uint64_t tx, void *userdata);
+        void *userdata;
+} JournalCheckpoint;
+int journal_checkpoint_with(Journal *j, uint64_t first_kept, const JournalCheckpoint *how, Error *err);
+
 typedef struct JournalReport {
         uint64_t n_records, first_seq, head_seq;
         uint8_t head_hash[32];
