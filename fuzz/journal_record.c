@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A raw record: header and body. The checksum is made right first, so that what lies behind it is reached; the input as it came
- * is tried too. What decodes must encode to the same bytes, but for the reserved field.
+ * A raw record: header and body. The checksum is made right first, so that what lies behind it is reached; the input
+ * as it came is tried too. What decodes must encode to the same bytes, but for the reserved field.
  */
 #include <stdlib.h>
 #include <string.h>

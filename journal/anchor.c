@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal.head: the seq and hash of a record up to which everything was seen sound, and is final. It only moves forward.
+ * journal.head: the seq and hash of a record up to which everything was seen sound, and is final. It only moves
+ * forward.
  *
- * It stands beside the journal, not in it: a journal that was put back from a copy is older than it, and that is how it shows.
+ * It stands beside the journal, not in it: a journal that was put back from a copy is older than it, and that is how
+ * it shows.
  */
 #include <errno.h>
 #include <string.h>

@@ -84,8 +84,10 @@ int record_decode(const void *data, size_t size, Record *ret, Error *err) {
         uint16_t kind = le16toh(h.kind);
         if (le16toh(h.version) != JOURNAL_FORMAT || (le32toh(h.flags) & FORMAT_INCOMPATIBLE_FLAGS) ||
             !record_slug((RecordKind)kind))
-                return error_set(err, -EPROTONOSUPPORT, ERR_JOURNAL_VERSION, "Use the pawl that wrote it, or a newer one.",
-                                 "record %" PRIu64 " of the journal is of a format this pawl cannot read (version %u, kind %u)",
+                return error_set(err, -EPROTONOSUPPORT, ERR_JOURNAL_VERSION,
+                                 "Use the pawl that wrote it, or a newer one.",
+                                 "record %" PRIu64
+                                 " of the journal is of a format this pawl cannot read (version %u, kind %u)",
                                  le64toh(h.seq), le16toh(h.version), kind);
         *ret = (Record){
                 .kind = (RecordKind)kind,
@@ -170,7 +172,8 @@ int state_decode(const void *data, size_t size, JournalState *ret, Error *err) {
         if (le32toh(row.crc32c) != crc32c(0, &row, offsetof(StateRow, crc32c)))
                 return damaged(err, "the checksum of its state does not match");
         if (le32toh(row.format) != JOURNAL_FORMAT || row.incompatible != 0)
-                return error_set(err, -EPROTONOSUPPORT, ERR_JOURNAL_VERSION, "Use the pawl that wrote it, or a newer one.",
+                return error_set(err, -EPROTONOSUPPORT, ERR_JOURNAL_VERSION,
+                                 "Use the pawl that wrote it, or a newer one.",
                                  "the journal has format %u, which this pawl cannot read", le32toh(row.format));
         *ret = (JournalState){
                 .format = le32toh(row.format),

@@ -17,7 +17,8 @@ void record_encode(const Record *r, uint8_t *buf);
 /* All of data is one record; ret->body points into data. -EBADMSG with ERR_JOURNAL_DAMAGED, or -EPROTONOSUPPORT with
  * ERR_JOURNAL_VERSION when it is whole but of a later format. */
 int record_decode(const void *data, size_t size, Record *ret, Error *err);
-/* How long the record at the start of data says it is; 0 when that cannot be the start of one. Needs sizeof(RecordHeader) bytes. */
+/* How long the record at the start of data says it is; 0 when that cannot be the start of one. Needs
+ * sizeof(RecordHeader) bytes. */
 size_t record_peek_size(const void *data, size_t size);
 void record_hash(const void *data, size_t size, uint8_t ret[static 32]);
 /* Bytes at the start of a body of this kind that belong to the journal and are not shown to readers. */
@@ -44,7 +45,8 @@ typedef struct Anchor {
 void anchor_encode(const Anchor *a, AnchorFile *ret);
 bool anchor_decode(const void *data, size_t size, Anchor *ret);
 
-/* A row's value with its header in front: ret->data and ret->size; owned by the caller. *ret_crc is what it adds to rows_sum. */
+/* A row's value with its header in front: ret->data and ret->size; owned by the caller. *ret_crc is what it adds to
+ * rows_sum. */
 int row_encode(Slice key, Slice value, uint64_t seq, Row *ret, uint32_t *ret_crc, Error *err);
 typedef struct RowView {
         uint64_t seq;

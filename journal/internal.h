@@ -67,13 +67,16 @@ int journal_mark_bad(const JournalOptions *o, int r, Error *err);
 /* read.c */
 int state_read(StoreTxn *t, JournalState *ret, Error *err);
 int journal_read_begin(Journal *j, StoreTxn **ret, JournalState *ret_state, Error *err);
-/* The record and its bytes, both borrowed from the transaction; the journal's own prefix is still there. -ENOENT quietly. */
+/* The record and its bytes, both borrowed from the transaction; the journal's own prefix is still there. -ENOENT
+ * quietly. */
 int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err);
 /* As above where the record must be: missing is damage. */
 int record_read_kept(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err);
-/* In order: the record `expected` (by a seek when is_first), or the REPAIR behind a lost range that begins there. -ENOENT quietly at the end. */
+/* In order: the record `expected` (by a seek when is_first), or the REPAIR behind a lost range that begins there.
+ * -ENOENT quietly at the end. */
 int record_next(StoreTxn *t, uint64_t expected, bool is_first, Record *ret, Slice *ret_raw, Error *err);
-/* May this record stand where `expected` is due? Yes when it is that one, or a REPAIR that tells what is lost between. */
+/* May this record stand where `expected` is due? Yes when it is that one, or a REPAIR that tells what is lost
+ * between. */
 bool record_follows(const Record *r, uint64_t expected);
 /* -ENOENT when a REPAIR tells that this missing record is lost; else -EBADMSG. */
 int record_lost(StoreTxn *t, uint64_t seq, Error *err);
@@ -98,7 +101,8 @@ int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error 
 
 /* checkpoint.c */
 /* ret->body and n_body: the prefix, then the body; ret->body is owned by the caller. */
-int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *body, size_t n_body, Record *ret, Error *err);
+int record_body_with_prefix(const void *prefix, size_t n_prefix, const void *body, size_t n_body, Record *ret,
+                            Error *err);
 /* Drops all rows and makes them again from the records. */
 int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err);
 

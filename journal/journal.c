@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening, making and closing a journal. Order of opening: is there one, may it be used → meta pages by hand → verifier in a
- * child → LMDB. Only then does this process let LMDB touch the file.
+ * Opening, making and closing a journal. Order of opening: is there one, may it be used → meta pages by hand →
+ * verifier in a child → LMDB. Only then does this process let LMDB touch the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -127,8 +127,8 @@ int journal_new(const JournalOptions *o, JournalMode mode, Store **store, Journa
 
 /* ---- Opening the environment ---- */
 
-/* Both files must have their blocks before LMDB opens them: it writes lock.mdb through a map, where a full disk is a signal.
- * What cannot be had now is missed later, and said then. */
+/* Both files must have their blocks before LMDB opens them: it writes lock.mdb through a map, where a full disk is a
+ * signal. What cannot be had now is missed later, and said then. */
 static void preallocate(int root, const char *dir, const char *name, uint64_t size) {
         _cleanup_free_ char *path = path_join(dir, name);
         if (!path || mutant_is("no-prealloc"))
@@ -159,7 +159,8 @@ int journal_check_metas(const JournalOptions *o, Error *err) {
                 return error_no_memory(err);
         _cleanup_close_ int fd = fs_open(o->root, path, O_RDONLY | O_NOFOLLOW, err);
         if (fd == -ENOENT)
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "the journal is damaged: data.mdb is missing");
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
+                                 "the journal is damaged: data.mdb is missing");
         return fd < 0 ? fd : pages_check_metas(fd, err);
 }
 
@@ -182,7 +183,8 @@ static int open_checked(const JournalOptions *o, Error *err) {
                 r = verify_forked(o, VERIFY_FROM_ANCHOR, &report, &code, err);
         if (r < 0 || report.problem[0] == '\0')
                 return r;
-        return error_set(err, code == ERR_JOURNAL_VERSION ? -EPROTONOSUPPORT : -EBADMSG, code, NULL, "%s", report.problem);
+        return error_set(err, code == ERR_JOURNAL_VERSION ? -EPROTONOSUPPORT : -EBADMSG, code, NULL, "%s",
+                         report.problem);
 }
 
 static int open_existing(const JournalOptions *o, JournalMode mode, Journal **ret, Error *err) {
@@ -285,7 +287,8 @@ static int create_locked(const JournalOptions *o, Error *err) {
 
 static int missing(const JournalOptions *o, JournalMode mode, Error *err) {
         if (name_exists(o, "journal.head") || name_exists(o, "journal.bad"))
-                return error_set(err, -ENOENT, ERR_JOURNAL_MISSING, "Put the journal back from a copy; pawl makes no new one in its place.",
+                return error_set(err, -ENOENT, ERR_JOURNAL_MISSING,
+                                 "Put the journal back from a copy; pawl makes no new one in its place.",
                                  "there was a journal in \"%s\", and it is gone", o->dir);
         return mode == JOURNAL_CREATE ? create_locked(o, err) : -ENOENT;
 }
@@ -299,9 +302,10 @@ int journal_open(const JournalOptions *o, JournalMode mode, Journal **ret, Error
                         return r;
         }
         if (mode != JOURNAL_READ && name_exists(o, "journal.bad"))
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify, then: pawl journal repair",
-                                 "the journal was found damaged (\"%s/journal.bad\" says how); nothing is changed before it is repaired",
-                                 o->dir);
+                return error_set(
+                        err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify, then: pawl journal repair",
+                        "the journal was found damaged (\"%s/journal.bad\" says how); nothing is changed before it is repaired",
+                        o->dir);
         return open_existing(o, mode, ret, err);
 }
 

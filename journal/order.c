@@ -2,8 +2,8 @@
 /*
  * Which record may follow which, as one table: the writer refuses by it, the reader checks by it, FORMAT.md prints it.
  *
- * A transaction has a phase; each of its steps and groups has a state. The first row that fits kind, scope, phase and state
- * decides; none: refused. The state is that of the record, not of the host: "done" says that DONE was written.
+ * A transaction has a phase; each of its steps and groups has a state. The first row that fits kind, scope, phase and
+ * state decides; none: refused. The state is that of the record, not of the host: "done" says that DONE was written.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,8 @@
 
 /* clang-format off */
 const OrderRow order_rows[] = {
-        /* kind               scope        phases                      states                                        then: phase    state          all steps in              groups */
+        /* kind               scope        phases                      states
+         * then: phase    state          all steps in              groups */
         {RECORD_BEGIN,        SCOPE_TX,    P(NONE),                    ANY_STATE,                                    TX_OPEN,       STEP_NONE,     0,                        false, false},
         {RECORD_INTENT,       SCOPE_STEP,  P(OPEN),                    S(NONE),                                      TX_NONE,       STEP_INTENDED, 0,                        false, false},
         {RECORD_DONE,         SCOPE_STEP,  P(OPEN),                    S(INTENDED),                                  TX_NONE,       STEP_DONE,     0,                        false, false},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pages.h. The structures are LMDB's (mdb.c: MDB_page, MDB_node, MDB_db, MDB_meta), copied out before they are read. */
+/* See pages.h. The structures are LMDB's (mdb.c: MDB_page, MDB_node, MDB_db, MDB_meta), copied out before they are
+ * read. */
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -25,7 +26,8 @@ static_assert(sizeof(MetaPage) == 152, "LMDB's meta page on 64 bit");
 enum { META_FLAG = 0x08, META_MAGIC = 0xBEEFC0DE, META_VERSION = 1 };
 
 static int file_damaged(Error *err, const char *what) {
-        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal repair", "the journal is damaged: %s", what);
+        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal repair", "the journal is damaged: %s",
+                         what);
 }
 
 static int meta_read(int fd, off_t offset, MetaPage *ret, Error *err) {
@@ -58,7 +60,8 @@ static int metas_read(int data_fd, MetaPage *ret, Error *err) {
         if (metas[1].dbs[0].pad != page_size || metas[0].pgno != 0 || metas[1].pgno != 1)
                 return file_damaged(err, "its meta pages contradict each other");
         const MetaPage *newest = &metas[metas[1].txnid > metas[0].txnid];
-        if (newest->last_pg >= (uint64_t)INT64_MAX / page_size || (newest->last_pg + 1) * page_size > (uint64_t)st.st_size)
+        if (newest->last_pg >= (uint64_t)INT64_MAX / page_size ||
+            (newest->last_pg + 1) * page_size > (uint64_t)st.st_size)
                 return file_damaged(err, "its file is cut off");
         for (int i = 0; i < 2; i++)
                 if (newest->dbs[i].root != UINT64_MAX && newest->dbs[i].root > newest->last_pg)
@@ -71,7 +74,6 @@ int pages_check_metas(int data_fd, Error *err) {
         MetaPage meta;
         return metas_read(data_fd, &meta, err);
 }
-
 
 enum { PAGE_BRANCH = 0x01, PAGE_LEAF = 0x02, PAGE_OVERFLOW = 0x04 };
 enum { NODE_BIG = 0x01, NODE_SUBDATA = 0x02, NODE_SIZE = 8, PAGE_HEADER = 16, DEPTH_MAX = 32 };
@@ -277,8 +279,8 @@ static int tables_check(Look *l, const Tree *main_tree, unsigned tail) {
                 if (node.n_data != sizeof(tree))
                         return look_fails(l, "the head of a table is none");
                 memcpy(&tree, node.data, sizeof(tree));
-                bool grows_at_end = node.n_key > 0 && (node.key[0] == 'r' ? node.n_key == strlen("records")
-                                                                          : node.key[0] == 't');
+                bool grows_at_end =
+                        node.n_key > 0 && (node.key[0] == 'r' ? node.n_key == strlen("records") : node.key[0] == 't');
                 r = tree_check(l, &tree, false, grows_at_end ? tail : 0);
         }
         return r;

@@ -8,10 +8,10 @@
 int pages_check_metas(int data_fd, Error *err);
 
 /*
- * The shape of the trees: every page is what its parent takes it for, every node and every list of free pages lies inside of
- * its page, keys ascend. LMDB copies pages it is about to change into memory of exactly their size and moves nodes by the
- * numbers in them: nothing may be written before these have been checked. `tail` > 0: of the databases that only grow at
- * their end, only the last `tail` children of each page; everything else always.
- * The caller holds a read transaction, so that no page is used again meanwhile.
+ * The shape of the trees: every page is what its parent takes it for, every node and every list of free pages lies
+ * inside of its page, keys ascend. LMDB copies pages it is about to change into memory of exactly their size and
+ * moves nodes by the numbers in them: nothing may be written before these have been checked. `tail` > 0: of the
+ * databases that only grow at their end, only the last `tail` children of each page; everything else always. The
+ * caller holds a read transaction, so that no page is used again meanwhile.
  */
 int pages_check_trees(int data_fd, unsigned tail, Error *err);

@@ -45,7 +45,8 @@ int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *e
                 return error_context(err, r, "record %" PRIu64, seq);
         if (record.seq != seq)
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
-                                 "the journal is damaged: where record %" PRIu64 " must be is record %" PRIu64, seq, record.seq);
+                                 "the journal is damaged: where record %" PRIu64 " must be is record %" PRIu64, seq,
+                                 record.seq);
         *ret = record;
         if (ret_raw)
                 *ret_raw = raw;
@@ -159,7 +160,8 @@ static int trail_next(StoreTxn *t, uint64_t tx, bool is_first, uint64_t *ret_seq
         if (r < 0)
                 return r;
         if (key.size != sizeof(from))
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "the journal is damaged: a trail has no key");
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
+                                 "the journal is damaged: a trail has no key");
         if (be64_get(key.data) != tx)
                 return -ENOENT;
         *ret_seq = be64_get((const uint8_t *)key.data + 8);
@@ -191,13 +193,15 @@ static int trail_step(TrailWalk *w, Record *ret, Error *err) {
                 return r;
         if (ret->tx != w->tx || seq <= w->last_seq)
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
-                                 "the journal is damaged: record %" PRIu64 " is not of transaction %" PRIu64, seq, w->tx);
+                                 "the journal is damaged: record %" PRIu64 " is not of transaction %" PRIu64, seq,
+                                 w->tx);
         w->last_seq = seq;
         w->n_records++;
         return trail_has_order(w) ? tx_order_next(&w->order, ret->kind, ret->step, err) : 0;
 }
 
-/* The list of a transaction's records may be damaged too: it must begin with BEGIN, and what the anchor has passed has ended. */
+/* The list of a transaction's records may be damaged too: it must begin with BEGIN, and what the anchor has passed
+ * has ended. */
 static int trail_check(const TrailWalk *w, const JournalState *s, uint64_t anchor, Error *err) {
         Record record;
         if (!trail_has_order(w) || w->tx > s->head_seq)
@@ -263,7 +267,8 @@ int trail_last(StoreTxn *t, uint64_t tx, uint64_t *ret, Error *err) {
         Slice key = SLICE(after, sizeof(after));
         int r = store_seek(t, STORE_TRAILS, SEEK_AT_LEAST, &key, NULL, err);
         r = r == -ENOENT ? store_seek(t, STORE_TRAILS, SEEK_LAST, &key, NULL, err)
-                         : r < 0 ? r : store_seek(t, STORE_TRAILS, SEEK_PREV, &key, NULL, err);
+            : r < 0      ? r
+                         : store_seek(t, STORE_TRAILS, SEEK_PREV, &key, NULL, err);
         if (r < 0 && r != -ENOENT)
                 return r;
         bool is_ours = r == 0 && key.size == sizeof(after) && be64_get(key.data) == tx;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Repair: a new journal is built aside from the longest chain that still checks, taken by turns from the damaged environment
- * and from segments/; it ends with REPAIR, which says what is lost; then the two are exchanged. The damaged one is kept.
+ * Repair: a new journal is built aside from the longest chain that still checks, taken by turns from the damaged
+ * environment and from segments/; it ends with REPAIR, which says what is lost; then the two are exchanged. The
+ * damaged one is kept.
  *
  * The numbers of lost records are not given again: marks on objects outside name them.
  */
@@ -93,7 +94,8 @@ static int see_found(FoundKind kind, Slice data, void *userdata, Error *err) {
         case FOUND_KEY:
                 if (!p->want_keys || data.size <= 8 || be64_get(data.data) > p->write->state.head_seq)
                         return 0;
-                return journal_write_key(p->write, be64_get(data.data), (const uint8_t *)data.data + 8, data.size - 8, err);
+                return journal_write_key(p->write, be64_get(data.data), (const uint8_t *)data.data + 8, data.size - 8,
+                                         err);
         }
         return 0;
 }
@@ -248,7 +250,8 @@ static int is_sound(const JournalOptions *o, JournalReport *ret, Error *err) {
         if (r < 0)
                 return r;
         if (code == ERR_JOURNAL_VERSION)
-                return error_set(err, -EPROTONOSUPPORT, code, "Repair it with the pawl that wrote it.", "%s", ret->problem);
+                return error_set(err, -EPROTONOSUPPORT, code, "Repair it with the pawl that wrote it.", "%s",
+                                 ret->problem);
         return ret->problem[0] == '\0';
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a damaged environment in a forked child, which sends what it finds through a pipe. It tries every record by its own
- * key, so that one page that does not read costs only what was on it. When the child dies, the pipe ends: the parent takes
- * what came, and checks it again.
+ * Reading a damaged environment in a forked child, which sends what it finds through a pipe. It tries every record by
+ * its own key, so that one page that does not read costs only what was on it. When the child dies, the pipe ends: the
+ * parent takes what came, and checks it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,8 @@ static _Noreturn void child_main(const JournalOptions *o, int out) {
         StoreTxn *t = NULL;
         JournalState state;
         (void)setrlimit(RLIMIT_CORE, &none);
-        static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+        static const int fatal[] = {SIGSEGV, SIGBUS,  SIGABRT, SIGFPE, SIGILL,
+                                    SIGALRM, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
         for (size_t i = 0; i < ELEMENTSOF(fatal); i++)
                 (void)signal(fatal[i], SIG_DFL);
         (void)alarm(TIME_LIMIT_SECONDS);

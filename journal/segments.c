@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segments/: the records once more, verbatim, in plain files that need no database to be read. Repair and a change of the
- * database's format read them; nothing else does.
+ * segments/: the records once more, verbatim, in plain files that need no database to be read. Repair and a change of
+ * the database's format read them; nothing else does.
  *
- * A file is named by the seq of its first record; records tell their own length; a file ends where a record does not check.
+ * A file is named by the seq of its first record; records tell their own length; a file ends where a record does not
+ * check.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -155,7 +156,8 @@ static int tail_find(Journal *j, const char *dir, SegmentTail *ret, Error *err) 
         return segment_walk(data, size, see_last, &ret->last_seq, &ret->size);
 }
 
-/* The file to write to next: the last one while it has room, else a new one that begins with `seq`. A torn tail is cut off. */
+/* The file to write to next: the last one while it has room, else a new one that begins with `seq`. A torn tail is
+ * cut off. */
 static int tail_open(Journal *j, const char *dir, const SegmentTail *tail, uint64_t seq, Error *err) {
         bool is_new = tail->name == 0 || tail->size >= SEGMENT_SIZE || seq != tail->last_seq + 1;
         _cleanup_free_ char *path = segment_path(dir, is_new ? seq : tail->name);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See store.h. Default sync mode only: no flag that trades durability for speed (the mutants show what each would cost).
+ * See store.h. Default sync mode only: no flag that trades durability for speed (the mutants show what each would
+ * cost).
  *
- * The guard: while a transaction is open, SIGBUS and SIGSEGV are ours. Each call into LMDB marks where to jump back to; a
- * signal without such a mark is not ours and meets the action that was there before.
+ * The guard: while a transaction is open, SIGBUS and SIGSEGV are ours. Each call into LMDB marks where to jump back
+ * to; a signal without such a mark is not ours and meets the action that was there before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,8 @@ enum { READERS_MAX = 126, DBS_MAX = 8 };
 
 static const char *const db_names[STORE_DB_MAX] = {NULL, "records", "trails", "rows", "keys"};
 
-/* LMDB's lock file is locked the POSIX way: whoever closes any descriptor of it has unlocked it for the whole process. */
+/* LMDB's lock file is locked the POSIX way: whoever closes any descriptor of it has unlocked it for the whole
+ * process. */
 typedef struct Opened {
         dev_t dev;
         ino_t ino;
@@ -39,8 +41,8 @@ struct Store {
         bool is_broken;
 };
 
-/* A jump out of LMDB's writer leaves its lock held, and its list of cursors pointing into a stack that is gone. There is no
- * way to end such a transaction: it stays as it is, this process writes no more, and its end frees the lock. */
+/* A jump out of LMDB's writer leaves its lock held, and its list of cursors pointing into a stack that is gone. There
+ * is no way to end such a transaction: it stays as it is, this process writes no more, and its end frees the lock. */
 static bool is_writer_broken;
 
 struct StoreTxn {
@@ -148,8 +150,9 @@ static int store_error(int rc, const char *what, Error *err) {
         case ENOMEM:
                 return error_no_memory(err);
         default:
-                return error_set(err, rc > 0 ? -rc : -EIO, rc == EACCES || rc == EPERM ? ERR_PERMISSION : ERR_JOURNAL_IO,
-                                 NULL, "%s: %s", what, mdb_strerror(rc));
+                return error_set(err, rc > 0 ? -rc : -EIO,
+                                 rc == EACCES || rc == EPERM ? ERR_PERMISSION : ERR_JOURNAL_IO, NULL, "%s: %s", what,
+                                 mdb_strerror(rc));
         }
 }
 
@@ -169,8 +172,9 @@ static int check_version(Error *err) {
         store_version(text, sizeof(text));
         if (major == 0 && minor == 9 && (patch < 26 || patch > 31))
                 return 0;
-        return error_set(err, -EPROTONOSUPPORT, ERR_UNSUPPORTED, "Install LMDB 0.9.24, 0.9.25, or 0.9.32 or later of 0.9.",
-                         "pawl does not trust LMDB %s", text);
+        return error_set(err, -EPROTONOSUPPORT, ERR_UNSUPPORTED,
+                         "Install LMDB 0.9.24, 0.9.25, or 0.9.32 or later of 0.9.", "pawl does not trust LMDB %s",
+                         text);
 }
 
 static unsigned env_flags(const StoreOptions *options) {

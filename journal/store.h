@@ -2,9 +2,10 @@
 /*
  * LMDB behind a door: transactions over five databases, keys and values as slices.
  *
- * LMDB reads through a map and has no checksums: a damaged page is a failed assertion or a signal in whoever reads it. Here
- * both become -EBADMSG, for as long as a transaction of this store is open in the calling thread and only inside these
- * functions; a signal anywhere else goes where it went before. A slice that was handed out has been touched from end to end.
+ * LMDB reads through a map and has no checksums: a damaged page is a failed assertion or a signal in whoever reads
+ * it. Here both become -EBADMSG, for as long as a transaction of this store is open in the calling thread and only
+ * inside these functions; a signal anywhere else goes where it went before. A slice that was handed out has been
+ * touched from end to end.
  *
  * Results: 0, -ENOENT quietly (no such key, no more entries), -EBADMSG with ERR_JOURNAL_DAMAGED, -ENOSPC with
  * ERR_JOURNAL_FULL, else negative errno with ERR_JOURNAL_IO.
@@ -62,7 +63,8 @@ uint64_t store_count(StoreTxn *t, StoreDb db); /* entries, as the database's hea
 /* *ret is borrowed until the next change of the transaction or its end. */
 int store_get(StoreTxn *t, StoreDb db, Slice key, Slice *ret, Error *err);
 typedef enum StoreSeek { SEEK_FIRST, SEEK_LAST, SEEK_AT_LEAST, SEEK_NEXT, SEEK_PREV } StoreSeek;
-/* Moves the one cursor each database has per transaction. *key is read for SEEK_AT_LEAST and written always; value may be NULL. */
+/* Moves the one cursor each database has per transaction. *key is read for SEEK_AT_LEAST and written always; value
+ * may be NULL. */
 int store_seek(StoreTxn *t, StoreDb db, StoreSeek how, Slice *key, Slice *value, Error *err);
 int store_put(StoreTxn *t, StoreDb db, Slice key, Slice value, Error *err);
 /* The key must be new and greater than all others. */
@@ -71,5 +73,6 @@ int store_del(StoreTxn *t, StoreDb db, Slice key, Error *err); /* -ENOENT quietl
 int store_drop_all(StoreTxn *t, StoreDb db, Error *err);
 
 void store_version(char *ret, size_t size);
-/* Bytes lock.mdb must have allocated before LMDB opens it: it is written through a map, where a full disk is a signal. */
+/* Bytes lock.mdb must have allocated before LMDB opens it: it is written through a map, where a full disk is a
+ * signal. */
 #define STORE_LOCK_SIZE 16384

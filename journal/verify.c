@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verifier: walks the journal in a forked child, so that whatever a damaged file does to LMDB happens there. A child that
- * ends by a signal has found damage.
+ * The verifier: walks the journal in a forked child, so that whatever a damaged file does to LMDB happens there. A
+ * child that ends by a signal has found damage.
  *
- * From the anchor on (or, without one, from the first record) it checks every record's CRC, seq, chain, and its entry in
- * `trails`; and all rows and keys against the sums in the state. "All" adds the records before the anchor, and every
- * transaction's order.
+ * From the anchor on (or, without one, from the first record) it checks every record's CRC, seq, chain, and its entry
+ * in `trails`; and all rows and keys against the sums in the state. "All" adds the records before the anchor, and
+ * every transaction's order.
  */
 #include <endian.h>
 #include <errno.h>
@@ -85,7 +85,8 @@ static int find_start(Verify *v, uint64_t *ret_seq, uint8_t ret_prev[static 32],
         record_hash(raw.data, raw.size, hash);
         if (memcmp(hash, v->anchor.hash, sizeof(hash)) != 0)
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
-                                 "record %" PRIu64 " of the journal is not the one journal.head has seen", v->anchor.seq);
+                                 "record %" PRIu64 " of the journal is not the one journal.head has seen",
+                                 v->anchor.seq);
         v->report->bad_seq = 0;
         v->report->anchor_found = true;
         if (v->depth == VERIFY_FROM_ANCHOR) {
@@ -110,7 +111,8 @@ static int walk_records(Verify *v, Error *err) {
                         return differs(err, "its last records are missing");
                 if (r == 0 && memcmp(record.prev, prev, sizeof(prev)) != 0)
                         r = error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
-                                      "the journal is damaged: record %" PRIu64 " does not continue the chain", record.seq);
+                                      "the journal is damaged: record %" PRIu64 " does not continue the chain",
+                                      record.seq);
                 if (r == 0)
                         r = check_trail(v, &record, err);
                 if (r < 0)
@@ -174,7 +176,8 @@ static int walk_keys(Verify *v, Error *err) {
         }
         if (r != -ENOENT)
                 return r;
-        return n == v->state.n_keys && sum == v->state.keys_sum ? 0 : differs(err, "wrapped keys are missing, or damaged");
+        return n == v->state.n_keys && sum == v->state.keys_sum ? 0
+                                                                : differs(err, "wrapped keys are missing, or damaged");
 }
 
 /* Every trail names records that are there, and every transaction kept its order. */
@@ -200,7 +203,8 @@ static int walk_trails(Verify *v, Error *err) {
                 tx_order_done(&e.order);
                 n += e.n_records;
         }
-        if (n != v->report->n_records || store_count(v->txn, STORE_RECORDS) != n || store_count(v->txn, STORE_TRAILS) != n)
+        if (n != v->report->n_records || store_count(v->txn, STORE_RECORDS) != n ||
+            store_count(v->txn, STORE_TRAILS) != n)
                 return differs(err, "there are more or fewer trails than records");
         return 0;
 }
@@ -253,7 +257,8 @@ static _Noreturn void child_main(const JournalOptions *o, VerifyDepth depth, int
         struct rlimit none = {0};
         Answer a = {0};
         (void)setrlimit(RLIMIT_CORE, &none);
-        static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+        static const int fatal[] = {SIGSEGV, SIGBUS,  SIGABRT, SIGFPE, SIGILL,
+                                    SIGALRM, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
         for (size_t i = 0; i < ELEMENTSOF(fatal); i++)
                 (void)signal(fatal[i], SIG_DFL);
         sigset_t nothing;
@@ -304,8 +309,8 @@ int verify_forked(const JournalOptions *o, VerifyDepth depth, JournalReport *ret
                 return error_set(err, -ETIME, ERR_TIMEOUT, NULL, "the journal's verifier was ended before it was done");
         if (r < 0 && status >= 0 && WIFSIGNALED(status)) {
                 a = (Answer){.code = ERR_JOURNAL_DAMAGED};
-                snprintf(a.report.problem, sizeof(a.report.problem), "the journal is damaged: reading it ends with signal %d",
-                         WTERMSIG(status));
+                snprintf(a.report.problem, sizeof(a.report.problem),
+                         "the journal is damaged: reading it ends with signal %d", WTERMSIG(status));
         } else if (r < 0) {
                 return error_set(err, -EIO, ERR_IO, NULL, "the journal's verifier gave no answer");
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing. One JournalWrite is one LMDB transaction: seq and chain are assigned inside it, under our own writer lock, so that
- * LMDB's mutex is never contended and nobody can chain onto a record that does not become durable.
+ * Writing. One JournalWrite is one LMDB transaction: seq and chain are assigned inside it, under our own writer lock,
+ * so that LMDB's mutex is never contended and nobody can chain onto a record that does not become durable.
  */
 #include <assert.h>
 #include <errno.h>
@@ -103,7 +103,8 @@ int journal_append_raw(StoreTxn *t, JournalState *s, const Record *r, Slice raw,
 
 int journal_append(StoreTxn *t, JournalState *s, Record *r, Error *err) {
         if (r->n_body > RECORD_BODY_MAX)
-                return error_set(err, -EMSGSIZE, ERR_UNSUPPORTED, NULL, "a record of the journal would be longer than 64 MiB");
+                return error_set(err, -EMSGSIZE, ERR_UNSUPPORTED, NULL,
+                                 "a record of the journal would be longer than 64 MiB");
         r->seq = MAX(r->seq, s->head_seq + 1);
         memcpy(r->prev, s->head_hash, sizeof(r->prev));
         if (r->kind == RECORD_BEGIN)
@@ -142,8 +143,9 @@ static int record_order(JournalWrite *w, const Record *draft, Record *ret, Order
 }
 
 static int write_usable(const JournalWrite *w, Error *err) {
-        return w->is_failed ? error_set(err, -ECANCELED, ERR_FAILED, NULL, "this write of the journal has failed before")
-                            : 0;
+        return w->is_failed
+                       ? error_set(err, -ECANCELED, ERR_FAILED, NULL, "this write of the journal has failed before")
+                       : 0;
 }
 
 /* A write that failed half way must not be committed: LMDB may be in the middle of it. */
@@ -226,7 +228,8 @@ int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t
         if (r < 0)
                 return r;
         if (n_key == 0 || n_key > ROW_KEY_MAX || size > RECORD_BODY_MAX)
-                return error_set(err, -EINVAL, ERR_FAILED, NULL, "cannot keep a row whose key has %zu characters", n_key);
+                return error_set(err, -EINVAL, ERR_FAILED, NULL, "cannot keep a row whose key has %zu characters",
+                                 n_key);
         return write_judge(w, row_put(w, SLICE(key, n_key), data, size, err));
 }
 
@@ -355,7 +358,8 @@ int journal_commit(JournalWrite **write, Error *err) {
         if (r < 0) {
                 j->is_poisoned = true;
                 return error_set(err, -EIO, ERR_JOURNAL_IO, "Run: pawl recover",
-                                 "could not make the journal durable; the outcome is unknown until recovery: %s", strerror(-r));
+                                 "could not make the journal durable; the outcome is unknown until recovery: %s",
+                                 strerror(-r));
         }
         fault_point("journal-commit-after");
         j->commits++;
@@ -382,11 +386,12 @@ int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error 
                         *ret = MAX(*ret, wanted);
                 if (*ret >= wanted || mutant_is("no-prealloc"))
                         return 0;
-                if ( fs_reserve(store_fd(j->store), (off_t)(used + MAX(wanted, j->preallocate)), NULL) < 0 &&
+                if (fs_reserve(store_fd(j->store), (off_t)(used + MAX(wanted, j->preallocate)), NULL) < 0 &&
                     fs_reserve(store_fd(j->store), (off_t)(used + wanted), NULL) < 0)
                         break;
         }
-        /* The disk is full: what a checkpoint freed inside of the file counts too. LMDB shows its free list to readers only. */
+        /* The disk is full: what a checkpoint freed inside of the file counts too. LMDB shows its free list to
+         * readers only. */
         _cleanup_(store_abortp) StoreTxn *reader = NULL;
         r = store_begin(j->store, false, &reader, err);
         if (r == 0)
@@ -409,7 +414,7 @@ int journal_reserve(Journal *j, uint64_t plan_size, Error *err) {
                 return r;
         if (room < wanted && !mutant_is("no-prealloc"))
                 return error_set(err, -ENOSPC, ERR_JOURNAL_FULL, "Make room on the file system of the journal.",
-                                 "the journal has %" PRIu64 " KiB of room, the flow may need %" PRIu64 " KiB", room >> 10,
-                                 wanted >> 10);
+                                 "the journal has %" PRIu64 " KiB of room, the flow may need %" PRIu64 " KiB",
+                                 room >> 10, wanted >> 10);
         return 0;
 }

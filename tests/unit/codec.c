@@ -132,15 +132,16 @@ static void rows_and_state_and_anchor_notice_every_bit(void **state) {
         Row row;
         RowView view;
         uint32_t crc;
-        assert_int_equal(body_encode_row(SLICE("key", 3), SLICE("value", 5), 7, &row, &crc, NULL), 0);
+        assert_int_equal(row_encode(SLICE("key", 3), SLICE("value", 5), 7, &row, &crc, NULL), 0);
         uint8_t *data = row.data;
-        assert_true(body_decode_row(SLICE("key", 3), SLICE(data, row.size), &view));
+        assert_true(row_decode(SLICE("key", 3), SLICE(data, row.size), &view));
         assert_int_equal(view.seq, 7);
         assert_int_equal(view.size, 5);
-        assert_false(body_decode_row(SLICE("kez", 3), SLICE(data, row.size), &view));
+        assert_false(row_decode(SLICE("kez", 3), SLICE(data, row.size), &view));
         for (size_t i = 0; i < row.size * 8; i++) {
                 data[i / 8] ^= (uint8_t)(1 << i % 8);
-                assert_true(body_decode_row(SLICE("key", 3), SLICE(data, row.size), &view) == (i / 8 >= 4 && i / 8 < 8)); /* reserved */
+                assert_true(row_decode(SLICE("key", 3), SLICE(data, row.size), &view) ==
+                            (i / 8 >= 4 && i / 8 < 8)); /* reserved */
                 data[i / 8] ^= (uint8_t)(1 << i % 8);
         }
         free(data);

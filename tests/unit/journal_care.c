@@ -350,16 +350,21 @@ static void room_is_refused_on_a_full_disk_and_kept_for_recovery(void **state) {
                 int q = journal_write_new(j, false, &write, &err);
                 was_refused = q == -ENOSPC && err.code == ERR_JOURNAL_FULL;
                 if (q == 0) {
-                        Record draft = {.kind = RECORD_NOTE, .step = RECORD_STEP_NONE, .body = block, .n_body = sizeof(block)};
+                        Record draft = {.kind = RECORD_NOTE,
+                                        .step = RECORD_STEP_NONE,
+                                        .body = block,
+                                        .n_body = sizeof(block)};
                         assert_int_equal(journal_write_record(write, &draft, NULL, &err), 0);
-                        if (journal_commit(&write, &err) < 0) fail_msg("%s", err.message);
+                        if (journal_commit(&write, &err) < 0)
+                                fail_msg("%s", err.message);
                 }
         }
         for (; n_recovery < 20; n_recovery++) {
                 JournalWrite *write = NULL;
                 assert_int_equal(journal_write_new(j, true, &write, &err), 0);
                 world_record(write, RECORD_NOTE, 0, RECORD_STEP_NONE);
-                if (journal_commit(&write, &err) < 0) fail_msg("%s", err.message);
+                if (journal_commit(&write, &err) < 0)
+                        fail_msg("%s", err.message);
         }
         journal_free(j);
         /* Opening needs no room. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damage: whatever happened to data.mdb, a reader gets what was written, or an error. Never a signal, never another answer.
+ * Damage: whatever happened to data.mdb, a reader gets what was written, or an error. Never a signal, never another
+ * answer.
  *
- * A seeded generator flips bits, zeroes, swaps and scribbles over pages, cuts the file, and puts an older one in its place.
- * Each case runs in a child. JOURNAL_DAMAGE_SEEDS=<n> runs more of them; JOURNAL_DAMAGE_SEED=<n> one.
+ * A seeded generator flips bits, zeroes, swaps and scribbles over pages, cuts the file, and puts an older one in its
+ * place. Each case runs in a child. JOURNAL_DAMAGE_SEEDS=<n> runs more of them; JOURNAL_DAMAGE_SEED=<n> one.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -135,7 +136,8 @@ static Verdict child_look(World *w, const Truth *t, bool is_write) {
 
 /* ---- Damage ---- */
 
-static const char *const damage_names[] = {"bit", "zeroed page", "swapped pages", "cut", "older", "scribble", "bits", "torn page"};
+static const char *const damage_names[] = {"bit",   "zeroed page", "swapped pages", "cut",
+                                           "older", "scribble",    "bits",          "torn page"};
 
 static unsigned damage(const Truth *t, char *data, size_t *size) {
         unsigned kind = (unsigned)pick(ELEMENTSOF(damage_names));
@@ -240,7 +242,10 @@ static void no_damage_gives_a_signal_or_a_wrong_answer(void **state) {
         unsigned counts[2] = {0};
         const char *one = getenv("JOURNAL_DAMAGE_SEED"), *many = getenv("JOURNAL_DAMAGE_SEEDS");
         truth_make(w, t);
-        for (uint64_t i = one ? strtoull(one, NULL, 10) : 0, end = one ? i + 1 : many ? strtoull(many, NULL, 10) : 400; i < end; i++)
+        for (uint64_t i = one ? strtoull(one, NULL, 10) : 0, end = one    ? i + 1
+                                                                   : many ? strtoull(many, NULL, 10)
+                                                                          : 400;
+             i < end; i++)
                 run_case(w, t, i, counts);
         if (!one) {
                 assert_true(counts[0] > 20);
@@ -274,7 +279,8 @@ static void whatever_was_damaged_is_repaired_to_a_journal_that_opens(void **stat
                 /* The segments hold all of them. */
                 assert_true(report.n_records >= RECORDS);
                 Journal *j = world_open(w, JOURNAL_WRITE);
-                assert_int_equal(journal_scan(j, 0, see_record, t, &err), r == 1 ? 0 : VERDICT_WRONG); /* REPAIR itself is new */
+                assert_int_equal(journal_scan(j, 0, see_record, t, &err),
+                                 r == 1 ? 0 : VERDICT_WRONG); /* REPAIR itself is new */
                 assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
                 journal_free(j);
         }

@@ -133,7 +133,8 @@ UNUSED_OK static size_t world_count_fds(void) {
 }
 
 UNUSED_OK static size_t world_count_files(World *w) {
-        static const char *const dirs[] = {"var/lib/pawl", "var/lib/pawl/journal", "var/lib/pawl/journal/segments", "run/pawl/lock"};
+        static const char *const dirs[] = {"var/lib/pawl", "var/lib/pawl/journal", "var/lib/pawl/journal/segments",
+                                           "run/pawl/lock"};
         size_t n = 0;
         for (size_t i = 0; i < ELEMENTSOF(dirs); i++) {
                 char path[512];

@@ -84,13 +84,15 @@ static bool about_step(const Reference *f, RecordKind kind, uint32_t s, bool is_
         case RECORD_FAILED:
                 return is_open && (untouched || fate(f, s) == RECORD_INTENT || fate(f, s) == RECORD_DONE);
         case RECORD_UNDONE:
-                return !is_committed && (is_pending(f, s) || fate(f, s) == RECORD_RESOLVED) && (!is_open || any_group_open(f)) &&
+                return !is_committed && (is_pending(f, s) || fate(f, s) == RECORD_RESOLVED) &&
+                       (!is_open || any_group_open(f)) &&
                        (has_intent || had(f, RECORD_STUCK, s) || had(f, RECORD_RESOLVED, s));
         case RECORD_STUCK:
         case RECORD_RESOLVED:
                 return is_pending(f, s) || fate(f, s) == RECORD_RESOLVED || (!is_open && untouched);
         case RECORD_FINISHED:
-                return !is_open && (untouched || (is_committed && (fate(f, s) == RECORD_STUCK || fate(f, s) == RECORD_RESOLVED)));
+                return !is_open &&
+                       (untouched || (is_committed && (fate(f, s) == RECORD_STUCK || fate(f, s) == RECORD_RESOLVED)));
         default:
                 return false;
         }
