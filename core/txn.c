@@ -293,6 +293,12 @@ static int held_rows(const Txn *x, const Error *why, Value **ret, Error *err) {
         return 0;
 }
 
+/* A step that refused because something is not as captured has, by contract, changed nothing: it is back already. */
+static int refused(Txn *x, uint32_t failed, const Error *why, Error *err) {
+        bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].has_intent;
+        return is_refused ? ledger_write(x->engine, x->trail, true, RECORD_UNDONE, failed, NULL, err) : 0;
+}
+
 static void finish_times(Txn *x) {
         uint64_t now = clock_boot_usec();
         x->result->times.duration_usec = now - x->started_usec;
@@ -312,6 +318,9 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
         int q = mutant_is("no-abort") ? 0 : write_abort(x, failed, &why, err);
         if (q == 0) {
                 engine_say(x->engine, LOG_ERROR, "%s; putting back", why.message);
+                q = refused(x, failed, &why, err);
+        }
+        if (q == 0) {
                 q = settle_reverse(&s, 0, err);
         }
         if (q == 0)
