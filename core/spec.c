@@ -46,6 +46,26 @@ static const SpecKey *key_find(const SpecKey *keys, const char *name) {
         return NULL;
 }
 
+/* The child of this name; one that is null says nothing and is absent. */
+static SpecNode node_get(const SpecNode *node, const char *name) {
+        for (size_t i = 0; i < value_count(node->value); i++)
+                if (node->value->map.entries[i].name && strcmp(node->value->map.entries[i].name, name) == 0 && !value_is(node->value->map.entries[i].value, VALUE_NULL))
+                        return spec_child(node, i, name);
+        SpecNode absent = {.reader = node->reader, .mark = node->mark};
+        (void)snprintf(absent.path, sizeof(absent.path), "%.40s%s%s", node->path, node->path[0] ? "." : "", name);
+        return absent;
+}
+
+/* Where the map's type is one that a later pawl will know, its keys are not the news. */
+static int refuse_later(const SpecNode *node, const SpecNode *child, const SpecKey *keys, const SpecKey *key, Error *err) {
+        const SpecKey *type = key_find(keys, "type");
+        SpecNode at = node_get(node, "type");
+        const char *text = value_text(at.value);
+        if (type && text && spec_words_have(type->later, text))
+                return spec_refuse_later(&at, text, NULL, err);
+        return spec_refuse_later(child, NULL, key->text, err);
+}
+
 static int check_names(const SpecNode *node, const SpecKey *keys, Error *err) {
         for (size_t i = 0; i < value_count(node->value); i++) {
                 const char *name = node->value->map.entries[i].name;
@@ -54,19 +74,9 @@ static int check_names(const SpecNode *node, const SpecKey *keys, Error *err) {
                 if (!key)
                         return refuse_no_key(node, &child, keys, name ? name : "", err);
                 if (key->type == SPEC_LATER)
-                        return spec_refuse_later(&child, NULL, key->text, err);
+                        return refuse_later(node, &child, keys, key, err);
         }
         return 0;
-}
-
-/* The child of this name; one that is null says nothing and is absent. */
-static SpecNode node_get(const SpecNode *node, const char *name) {
-        for (size_t i = 0; i < value_count(node->value); i++)
-                if (strcmp(node->value->map.entries[i].name, name) == 0 && !value_is(node->value->map.entries[i].value, VALUE_NULL))
-                        return spec_child(node, i, name);
-        SpecNode absent = {.reader = node->reader, .mark = node->mark};
-        (void)snprintf(absent.path, sizeof(absent.path), "%.40s%s%s", node->path, node->path[0] ? "." : "", name);
-        return absent;
 }
 
 static int read_value(const SpecNode *node, const SpecKey *key, Value **ret, Error *err);
@@ -113,24 +123,6 @@ static int read_key(const SpecNode *node, const SpecKey *key, const SpecDefault 
         if (r < 0 || says_nothing(v, key))
                 return r;
         return value_set(map, key->to ? key->to : key->name, TAKE_PTR(v), err);
-}
-
-/* A text that stands for a map with one key: read as if that map had been written there. */
-static int read_short(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *map = value_new_map();
-        const char *text = value_text(node->value);
-        int r = map ? value_set_text(map, key->short_key(text), text, err) : error_no_memory(err);
-        if (r < 0)
-                return r;
-        YamlMark child = node->mark ? *node->mark : (YamlMark){0};
-        child.key_line = child.key_column = 0;
-        YamlMark mark = child;
-        mark.children = &child;
-        mark.n_children = 1;
-        SpecNode meant = *node;
-        meant.value = map;
-        meant.mark = node->mark ? &mark : NULL;
-        return read_value(&meant, key, ret, err);
 }
 
 /* ---- What involves several keys ------------------------------------------------------------------------------------------------------ */
@@ -263,12 +255,8 @@ static int read_keys(const SpecNode *node, const SpecKey *keys, const SpecDefaul
         return r;
 }
 
-static int read_map(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+static int read_written_map(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *map = NULL;
-        if (value_text(node->value) && key->short_key)
-                return read_short(node, key, ret, err);
-        if (!value_is(node->value, VALUE_MAP))
-                return spec_refuse_type(node, key, err);
         const SpecDefault *defaults = key->defaults ? key->defaults(value_get_text(node->value, "preset")) : NULL;
         int r = read_keys(node, key->keys, defaults, &map, err);
         if (r == 0)
@@ -276,6 +264,30 @@ static int read_map(const SpecNode *node, const SpecKey *key, Value **ret, Error
         if (r == 0)
                 *ret = TAKE_PTR(map);
         return r;
+}
+
+/* A text that stands for a map with one key: read as if that map had been written there. */
+static int read_short(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *map = value_new_map();
+        const char *text = value_text(node->value);
+        int r = map ? value_set_text(map, key->short_key(text), text, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        YamlMark child = node->mark ? *node->mark : (YamlMark){0};
+        child.key_line = child.key_column = 0;
+        YamlMark mark = child;
+        mark.children = &child;
+        mark.n_children = 1;
+        SpecNode meant = *node;
+        meant.value = map;
+        meant.mark = node->mark ? &mark : NULL;
+        return read_written_map(&meant, key, ret, err);
+}
+
+static int read_map(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
+        if (value_text(node->value) && key->short_key)
+                return read_short(node, key, ret, err);
+        return value_is(node->value, VALUE_MAP) ? read_written_map(node, key, ret, err) : spec_refuse_type(node, key, err);
 }
 
 static int read_items(const SpecNode *node, const SpecKey *key, Value *list, Error *err) {
@@ -383,10 +395,11 @@ static char *name_of_file(const char *file) {
 static int read_spec(const SpecNode *node, const char *name, Value **ret, Error *err) {
         const SpecDefault defaults[] = {{"name", name}, {NULL, NULL}};
         _cleanup_(value_freep) Value *spec = NULL;
+        bool is_empty = value_is(node->value, VALUE_NULL);
         if (!value_is(node->value, VALUE_MAP))
-                return spec_refuse(node, "The smallest is: pawl: 1, and source: ./program.", err, "a spec must be a map, not %s%s",
-                                   value_is(node->value, VALUE_NULL) ? "" : "a ",
-                                   value_is(node->value, VALUE_NULL) ? "empty" : value_kind_name(node->value->kind));
+                return spec_refuse(node, "The smallest is: pawl: 1, and source: ./program.", err, "%s%s",
+                                   is_empty ? "the spec is empty" : "a spec must be a map, not a ",
+                                   is_empty ? "" : value_kind_name(node->value->kind));
         int r = check_format(node, node->mark, err);
         if (r == 0)
                 r = read_keys(node, spec_keys, defaults, &spec, err);

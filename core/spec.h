@@ -51,3 +51,6 @@ int spec_hash(const Value *spec, char ret[static 17], Error *err);
 int service_name_check(const char *name, Error *err);
 /* Version: [A-Za-z0-9._+-]{1,64}, not "." or "..", not beginning with ".pawl" */
 int version_check(const char *version, Error *err);
+
+/* Every key with its default and what it is for, as plain text for `pawl help spec`; owned by the caller. */
+int spec_reference(char **ret, Error *err);
