@@ -201,7 +201,8 @@ static int unpack_all(Reading *x, Error *err) {
 }
 
 int archive_unpack(const Unpack *u, Staging *to, Error *err) {
-        _cleanup_(reading_done) Reading x = {.u = u, .to = to, .policy = {.max_size = u->max_size}};
+        _cleanup_(reading_done)
+                Reading x = {.u = u, .to = to, .policy = {.max_size = u->max_size ? u->max_size : ARCHIVE_MAX_SIZE}};
         int r = unpack_all(&x, err);
         if (r < 0)
                 r = error_context(err, r, "cannot unpack \"%s\"", u->name);

@@ -11,12 +11,14 @@
 #include "managers/staging.h"
 #include "managers/stream.h"
 
+#define ARCHIVE_MAX_SIZE ((uint64_t)2 << 30) /* unpacked, where nothing else is said */
+
 typedef struct Unpack {
         const Host *host;
         int fd;           /* of the archive, at its beginning; borrowed */
         const char *name; /* for messages */
         bool is_zip;
-        uint64_t max_size;
+        uint64_t max_size; /* 0: ARCHIVE_MAX_SIZE */
         Stream *hash; /* tar: gets every byte of the archive, also behind its end and after a failure. zip is read out of order: NULL */
 } Unpack;
 
