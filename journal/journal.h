@@ -114,6 +114,7 @@ typedef struct JournalOptions {
  * opens. Damage: -EBADMSG, ERR_JOURNAL_DAMAGED, and `journal.bad` beside the journal says what and where; the journal stays where it is. While
  * journal.bad exists, JOURNAL_WRITE and JOURNAL_CREATE refuse (exit 7), JOURNAL_READ tries.
  */
+/* -ENOENT with err filled (ERR_JOURNAL_MISSING): there was a journal. -EBUSY: this process has it open already. */
 int journal_open(const JournalOptions *options, JournalMode mode, Journal **ret, Error *err);
 Journal *journal_free(Journal *j);
 static inline void journal_freep(Journal **j) {
@@ -179,10 +180,12 @@ static inline void journal_write_freep(JournalWrite **w) {
 }
 /*
  * Appends. Of `draft` are read: kind, tx, step, epoch, body. A BEGIN gets its own seq as tx; a later draft of the same write with tx 0 and a kind that
- * needs one gets that BEGIN's. *ret_seq may be NULL. Order is checked against what the transaction holds so far.
+ * needs one gets that BEGIN's (a NOTE without one is the journal's own). *ret_seq may be NULL. Order is checked against what the transaction holds
+ * so far; a refusal for order leaves the write usable, any other failure does not: journal_commit then refuses it, and nothing happened.
  */
 int journal_write_record(JournalWrite *w, const Record *draft, uint64_t *ret_seq, Error *err);
-/* Rows as they will be after this write: reading inside the write sees earlier changes of the same write and no other writer's later ones. */
+/* A row's seq is that of the last record this write holds so far: write rows right behind the record that causes them, as a rebuild will.
+ * Keys have 1 to 511 bytes. Rows as they will be after this write: reading inside the write sees earlier changes of the same write and no other writer's later ones. */
 int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t size, Error *err);
 int journal_write_row_drop(JournalWrite *w, const char *key, Error *err);
 int journal_write_get_row(JournalWrite *w, const char *key, RowList *ret, Error *err);
@@ -209,7 +212,8 @@ int journal_anchor(Journal *j, uint64_t limit, Error *err);
 
 /* ---- Care --------------------------------------------------------------------------------------------------------------- */
 
-/* Drops every record before first_kept and writes CHECKPOINT with `body` (core's: it holds the rows), in one transaction. Segments that hold only dropped
+/* Drops every record before first_kept (never past the BEGIN of an open transaction: its order could not be told any more), wrapped keys of
+ * transactions whose BEGIN goes, and writes CHECKPOINT with `body` (core's: it holds the rows), in one transaction. Segments that hold only dropped
  * records are deleted afterwards. */
 int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t n_body, Error *err);
 
