@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that look at services. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/render_text.h"
+#include "cli/signals.h"
+#include "cli/table.h"
+
+#define STATUS_NOT_RUNNING 3
+#define STATUS_NO_SERVICE 4
+#define LOG_LINES_MAX 1000000000
+
+static const char *word_or_null(const Cli *cli, size_t i) {
+        return i < cli->options->n_words ? cli->options->words[i] : NULL;
+}
+
+/* ---- List --------------------------------------------------------------------------------------------------------------------------- */
+
+int cmd_list(Cli *cli, Value **ret, Error *err) {
+        Engine *engine = NULL;
+        int r = cli_engine(cli, &engine, err);
+        return r < 0 ? r : engine_list(engine, ret, err);
+}
+
+/* "running, told to stop, on hold (1042)" */
+static void state_text(const Value *s, char *ret, size_t size) {
+        const char *note = value_get_text(s, "note");
+        int64_t hold = value_get_int(s, "hold", 0), busy = value_get_int(s, "in_progress", 0);
+        int n = snprintf(ret, size, "%s%s%s", value_get_text_or(s, "state", "?"), note ? ", " : "", note ? note : "");
+        if (hold > 0 && n > 0 && (size_t)n < size)
+                (void)snprintf(ret + n, size - (size_t)n, ", on hold (%" PRId64 ")", hold);
+        else if (busy > 0 && n > 0 && (size_t)n < size)
+                (void)snprintf(ret + n, size - (size_t)n, ", in progress (%" PRId64 ")", busy);
+}
+
+void show_list(Cli *cli, const Value *list) {
+        static const char *const headings[] = {"NAME", "VERSION", "PORT", "ROUTE", "STATUS", NULL};
+        _cleanup_(table_freep) Table *t = table_new(headings);
+        const Value *services = value_get(list, "services");
+        if (value_count(services) == 0) {
+                out_print(&cli->out, "No services deployed. Run 'pawl deploy <path>' to get started.\n");
+                return;
+        }
+        for (size_t i = 0; i < value_count(services); i++) {
+                const Value *s = value_at(services, i);
+                char port[24] = "", state[512];
+                if (value_get_int(s, "port", 0) > 0)
+                        (void)snprintf(port, sizeof(port), "%" PRId64, value_get_int(s, "port", 0));
+                state_text(s, state, sizeof(state));
+                table_add(t, (const char *[]){value_get_text(s, "name"), value_get_text(s, "version"), port,
+                                              value_get_text(s, "route"), state});
+        }
+        table_print(t, &cli->out);
+}
+
+/* ---- Status ------------------------------------------------------------------------------------------------------------------------- */
+
+int cmd_status(Cli *cli, Value **ret, Error *err) {
+        Engine *engine = NULL;
+        if (cli->options->n_words == 0)
+                return cmd_list(cli, ret, err);
+        int r = cli_engine(cli, &engine, err);
+        if (r == 0)
+                r = engine_status(engine, cli->options->words[0], ret, err);
+        if (r < 0)
+                cli->status = err->code == ERR_NO_SERVICE ? STATUS_NO_SERVICE : 0;
+        else if (strcmp(value_get_text_or(*ret, "state", ""), "running") != 0)
+                cli->status = STATUS_NOT_RUNNING;
+        return r;
+}
+
+static void show_held(Cli *cli, const Value *held) {
+        for (size_t i = 0; i < value_count(held); i++) {
+                const Value *one = value_at(held, i);
+                char text[512];
+                (void)snprintf(text, sizeof(text), "%s (%s)", value_get_text_or(one, "version", "?"),
+                               value_get_text_or(one, "why", "it failed"));
+                text_label(cli, i == 0 ? "Held" : "", text);
+        }
+}
+
+static void show_times(Cli *cli, const Value *s) {
+        static const struct {
+                const char *label, *key;
+        } times[] = {{"Since", "since"}, {"Deployed", "deployed"}, {"Updated", "updated"}};
+        char moment[32];
+        for (size_t i = 0; i < ELEMENTSOF(times); i++)
+                if (value_get_int(s, times[i].key, 0) > 0)
+                        text_label(cli, times[i].label, text_moment(value_get_int(s, times[i].key, 0), moment));
+}
+
+static void show_open(Cli *cli, const Value *s) {
+        const Value *open = value_get(s, "open");
+        char text[256];
+        if (!open)
+                return;
+        (void)snprintf(text, sizeof(text), "%" PRId64 " (%s)", value_get_int(open, "tx", 0),
+                       value_get_text_or(open, "flow", "?"));
+        text_label(cli, "Open", text);
+}
+
+void show_status(Cli *cli, const Value *s) {
+        char state[512], number[24];
+        if (value_get(s, "services")) {
+                show_list(cli, s);
+                return;
+        }
+        text_label(cli, "Service", value_get_text(s, "name"));
+        text_label(cli, "Source", value_get_text(value_get(s, "source"), "location"));
+        text_label(cli, "Version", value_get_text(s, "version"));
+        text_label(cli, "Previous", value_get_text(s, "previous"));
+        (void)snprintf(number, sizeof(number), "%" PRId64, value_get_int(s, "port", 0));
+        text_label(cli, "Port", value_get_int(s, "port", 0) > 0 ? number : NULL);
+        text_label(cli, "URL", value_get_text(s, "url"));
+        text_label(cli, "Route", value_get_text(s, "route"));
+        text_label(cli, "Data", value_get_text(s, "data"));
+        state_text(s, state, sizeof(state));
+        text_label(cli, "Status", state);
+        (void)snprintf(number, sizeof(number), "%" PRId64, value_get_int(s, "pid", 0));
+        text_label(cli, "PID", value_get_int(s, "pid", 0) > 0 ? number : NULL);
+        show_held(cli, value_get(s, "held"));
+        show_open(cli, s);
+        show_times(cli, s);
+}
+
+/* ---- Inspect ------------------------------------------------------------------------------------------------------------------------ */
+
+int cmd_inspect(Cli *cli, Value **ret, Error *err) {
+        Engine *engine = NULL;
+        int r = cli_engine(cli, &engine, err);
+        return r < 0 ? r : engine_inspect(engine, cli->options->words[0], ret, err);
+}
+
+void show_inspect(Cli *cli, const Value *inspect) {
+        const Value *files = value_get(inspect, "files");
+        for (size_t i = 0; i < value_count(files); i++) {
+                const Value *f = value_at(files, i);
+                const char *path = value_get_text_or(f, "path", "?"), *text = value_get_text(f, "text"),
+                           *problem = value_get_text(f, "problem");
+                out_print(&cli->out, "%s=== %s (%s) ===\n", i > 0 ? "\n" : "", value_get_text_or(f, "title", "File"),
+                          path);
+                if (text)
+                        out_raw(&cli->out, text, strlen(text));
+                if (text && *text && text[strlen(text) - 1] != '\n')
+                        out_raw(&cli->out, "\n", 1);
+                if (!text)
+                        out_print(&cli->out, "(%s: %s)\n", problem ? "cannot be read" : "not found",
+                                  problem ? problem : path);
+        }
+}
+
+/* ---- Check -------------------------------------------------------------------------------------------------------------------------- */
+
+int cmd_check(Cli *cli, Value **ret, Error *err) {
+        Engine *engine = NULL;
+        int r = cli_engine(cli, &engine, err);
+        return r < 0 ? r : engine_check(engine, word_or_null(cli, 0), ret, err);
+}
+
+static void show_artifacts(Cli *cli, const Value *service) {
+        const Value *artifacts = value_get(service, "artifacts");
+        size_t n_shown = 0;
+        for (size_t i = 0; i < value_count(artifacts); i++) {
+                const Value *a = value_at(artifacts, i);
+                const char *state = value_get_text_or(a, "state", "?"), *why = value_get_text(a, "why");
+                if (strcmp(state, "ok") == 0)
+                        continue;
+                n_shown++;
+                out_print(&cli->out, "%s  %s  %s%s%s\n", value_get_text_or(service, "service", "?"), state,
+                          value_get_text_or(a, "artifact", "?"), why ? ": " : "", why ? why : "");
+        }
+        if (n_shown == 0 && !cli->out.is_quiet)
+                out_print(&cli->out, "%s  ok\n", value_get_text_or(service, "service", "?"));
+}
+
+void show_check(Cli *cli, const Value *check) {
+        const Value *services = value_get(check, "services");
+        for (size_t i = 0; i < value_count(services); i++)
+                show_artifacts(cli, value_at(services, i));
+        if (value_count(services) == 0 && !cli->out.is_quiet)
+                out_print(&cli->out, "No services deployed. Run 'pawl deploy <path>' to get started.\n");
+}
+
+/* ---- Logs --------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct LogSink {
+        Cli *cli;
+        Value *lines; /* with --json */
+} LogSink;
+
+static void log_line(void *userdata, const char *text, size_t n_text) {
+        LogSink *sink = userdata;
+        if (sink->lines) {
+                (void)value_append(sink->lines, value_new_text_n(text, n_text), NULL);
+                return;
+        }
+        out_raw(&sink->cli->out, text, n_text);
+        if (n_text == 0 || text[n_text - 1] != '\n')
+                out_raw(&sink->cli->out, "\n", 1);
+        (void)fflush(stdout);
+        if (out_has_failed())
+                signals_cancel(SIGPIPE);
+}
+
+int cmd_logs(Cli *cli, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *result = value_new_map();
+        LogSink sink = {.cli = cli};
+        Engine *engine = NULL;
+        uint64_t n = 0;
+        bool follow = option_is(cli->options, FLAG_FOLLOW);
+        int r = option_number(cli->options, FLAG_LINES, LOG_LINES_MAX, 0, &n, err);
+        if (r == 0 && follow && cli->out.is_json)
+                r = error_set(err, -EINVAL, ERR_USAGE, NULL, "--follow and --json do not go together");
+        if (r == 0 && cli->out.is_json)
+                r = result ? value_set(result, "lines", sink.lines = value_new_array(), err) : error_no_memory(err);
+        if (r == 0)
+                r = cli_engine(cli, &engine, err);
+        if (r == 0)
+                r = engine_logs(engine, cli->options->words[0], n, follow, log_line, &sink, err);
+        if (r < 0 && *signals_flag() == SIGPIPE)
+                return 0;
+        if (r == 0 && cli->out.is_json)
+                *ret = TAKE_PTR(result);
+        return r;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "core/base/text.h"
+
+#define SPEC_FLAGS                                                                                                 \
+        (FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(ENV) | FLAG_BIT(HEALTH) | FLAG_BIT(USER) | \
+         FLAG_BIT(SHA256) | FLAG_BIT(OVERWRITE))
+#define UPGRADE_FLAGS (FLAG_BIT(VERSION) | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(OVERWRITE))
+#define ANY_NUMBER 1024
+
+static const char deploy_more[] =
+        "Deploys a spec file (.yaml), a program, directory or archive, or a url. The service must not exist yet (else: pawl apply, pawl upgrade).\n"
+        "With a spec file only -v, -p and -e may be given; they win over what the file says. What follows \"--\" is the program to run:\n"
+        "  pawl deploy ./web-v1 -p 3000 -e LOG=debug -- ./web --listen 127.0.0.1:{port}\n";
+static const char apply_more[] =
+        "Makes each service what its spec says: deploys it, changes it, or finds nothing to do. Without a file, all of\n"
+        "/etc/pawl/services.d/*.yaml in order; one that fails does not stop the others, and the highest exit status is the answer.\n";
+static const char plan_more[] =
+        "Prints the steps and changes nothing. KIND is apply (when left out), deploy, upgrade, rollback, remove, start, stop or restart;\n"
+        "what follows is what that command takes:\n"
+        "  pawl plan web.yaml\n"
+        "  pawl plan upgrade web -v v2\n";
+static const char upgrade_more[] =
+        "Without --version, to the newest that the source has. A version that is held (it failed its health check, or was rolled back from)\n"
+        "is skipped; --retry tries it again.\n";
+static const char remove_more[] =
+        "Keeps the service's data in /var/lib/pawl-data/SERVICE and says so; --purge deletes it, after asking (--yes does not ask).\n";
+static const char recover_more[] =
+        "Puts back or finishes what a crash or a failure left open; without TX, all of it, and starts what was last told to run.\n"
+        "For a transaction on hold a person decides: --keep leaves what is there, --restore puts the captured back.\n";
+static const char status_more[] =
+        "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as list.\n";
+
+/* clang-format off */
+const Command commands[] = {
+        {"apply",    "[SPEC...]", 0, ANY_NUMBER, WORD_FILE, NEED_WRITE, FLAG_BIT(OVERWRITE) | FLAG_BIT(RETRY), false,
+         "make services what their specs say", apply_more, cmd_apply, show_nothing},
+        {"deploy",   "SPEC|PATH|URL", 1, 1, WORD_FILE, NEED_WRITE, SPEC_FLAGS, true,
+         "deploy a new service", deploy_more, cmd_change, show_outcome},
+        {"upgrade",  "[SERVICE]", 0, 1, WORD_SERVICE, NEED_WRITE, UPGRADE_FLAGS, false,
+         "switch a service to another version", upgrade_more, cmd_change, show_outcome},
+        {"rollback", "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(VERSION) | FLAG_BIT(OVERWRITE), false,
+         "go back to the previous version, with the spec it ran with", NULL, cmd_change, show_outcome},
+        {"remove",   "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(PURGE) | FLAG_BIT(YES) | FLAG_BIT(OVERWRITE), false,
+         "stop a service and take it away", remove_more, cmd_change, show_outcome},
+        {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, SPEC_FLAGS | UPGRADE_FLAGS | FLAG_BIT(PURGE), true,
+         "show what a command would do", plan_more, cmd_plan, show_plan},
+        {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
+         "compare the host with what was deployed", NULL, cmd_check, show_check},
+        {"list",     "", 0, 0, WORD_NONE, NEED_READ, 0, false,
+         "all services", NULL, cmd_list, show_list},
+        {"status",   "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
+         "one service in full", status_more, cmd_status, show_status},
+        {"inspect",  "SERVICE", 1, 1, WORD_SERVICE, NEED_READ, 0, false,
+         "a service's files as they are on disk", NULL, cmd_inspect, show_inspect},
+        {"history",  "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, FLAG_BIT(LINES), false,
+         "what was done, newest first", NULL, cmd_history, show_history},
+        {"show",     "TX", 1, 1, WORD_NONE, NEED_READ, 0, false,
+         "one transaction, record by record", NULL, cmd_show, show_transaction},
+        {"recover",  "[TX]", 0, 1, WORD_NONE, NEED_WRITE, FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE), false,
+         "settle what a crash or a failure left open", recover_more, cmd_recover, show_recover},
+        {"start",    "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, 0, false,
+         "start a service", NULL, cmd_change, show_outcome},
+        {"stop",     "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, 0, false,
+         "stop a service", NULL, cmd_change, show_outcome},
+        {"restart",  "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, 0, false,
+         "stop and start a service", NULL, cmd_change, show_outcome},
+        {"logs",     "SERVICE", 1, 1, WORD_SERVICE, NEED_READ, FLAG_BIT(LINES) | FLAG_BIT(FOLLOW), false,
+         "what a service printed", NULL, cmd_logs, show_nothing},
+        {"journal list",    "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(LINES) | FLAG_BIT(FROM), false,
+         "records of the journal", NULL, cmd_journal_list, show_records},
+        {"journal show",    "SEQ", 1, 1, WORD_NONE, NEED_READ, 0, false,
+         "one record in full", NULL, cmd_journal_show, show_facts},
+        {"journal verify",  "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
+         "check every record of the journal", NULL, cmd_journal_verify, show_facts},
+        {"journal rebuild", "", 0, 0, WORD_NONE, NEED_WRITE, 0, false,
+         "make the rows again from the records", NULL, cmd_journal_rebuild, show_facts},
+        {"journal repair",  "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
+         "make a damaged journal usable; the old file is kept", NULL, cmd_journal_repair, show_facts},
+        {"journal export",  "", 0, 0, WORD_NONE, NEED_READ, 0, false,
+         "every record as a line of JSON", NULL, cmd_journal_export, show_nothing},
+        {"init",     "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,
+         "make pawl's directories, key and journal", NULL, cmd_init, show_init},
+        {"doctor",   "", 0, 0, WORD_NONE, NEED_READ, 0, false,
+         "is this host fit for pawl?", NULL, cmd_doctor, show_doctor},
+        {"config",   "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(SHOW_ORIGIN), false,
+         "the host configuration", NULL, cmd_config, show_config},
+        {"version",  "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,
+         "the version of pawl", NULL, cmd_version, show_version},
+        {"help",     "[COMMAND]", 0, 2, WORD_COMMAND, NEED_NOTHING, 0, false,
+         "this text, or more about one command", NULL, cmd_help, show_nothing},
+        {"completion", "bash|zsh|fish", 1, 1, WORD_SHELL, NEED_NOTHING, 0, false,
+         "print completions for a shell", NULL, cmd_completion, show_nothing},
+};
+/* clang-format on */
+const size_t n_commands = ELEMENTSOF(commands);
+
+/* Of "journal list": "journal", for "journal". */
+static bool is_family(const Command *c, const char *word) {
+        size_t n = strlen(word);
+        return strncmp(c->name, word, n) == 0 && c->name[n] == ' ';
+}
+
+static int command_missing(const char *word, const char *family, Error *err) {
+        const char **names = calloc(n_commands + 1, sizeof(char *));
+        size_t n = 0;
+        for (size_t i = 0; names && i < n_commands; i++)
+                if (!family || is_family(&commands[i], family))
+                        names[n++] = family ? commands[i].name + strlen(family) + 1 : commands[i].name;
+        const char *near = names && word ? text_nearest(word, names) : NULL;
+        const char *space = family ? " " : "";
+        int r = word ? error_set(err, -EINVAL, ERR_USAGE, NULL, "there is no command \"%s%s%s\"", family ? family : "",
+                                 space, word)
+                     : error_set(err, -EINVAL, ERR_USAGE, NULL, "%s needs a second word", family);
+        if (near)
+                error_hint(err, "Did you mean \"pawl %s%s%s\"?", family ? family : "", space, near);
+        else
+                error_hint(err, "\"pawl help\" shows all commands.");
+        free(names);
+        return r;
+}
+
+int command_find(const char *first, const char *second, const Command **ret, Error *err) {
+        bool has_family = false;
+        for (size_t i = 0; i < n_commands; i++) {
+                const Command *c = &commands[i];
+                if (strcmp(c->name, first) == 0) {
+                        *ret = c;
+                        return 0;
+                }
+                if (!is_family(c, first))
+                        continue;
+                has_family = true;
+                if (second && strcmp(c->name + strlen(first) + 1, second) == 0) {
+                        *ret = c;
+                        return COMMAND_TWO_WORDS;
+                }
+        }
+        return command_missing(has_family ? second : first, has_family ? first : NULL, err);
+}
+
+void show_nothing(Cli *cli, const Value *result) {
+        (void)cli;
+        (void)result;
+}

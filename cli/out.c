@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every text is made whole before it is written, so that a line is one write and the marks can be exchanged in it. */
+#include <langinfo.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/out.h"
+#include "core/base/text.h"
+
+/* clang-format off */
+static const struct {
+        const char *mark, *plain;
+} marks[] = {
+        {"✓", "ok"},
+        {"✗", "failed"},
+        {"→", "->"},
+        {"·", "-"},
+        {"—", "-"},
+        {"…", "..."},
+};
+
+static const char *const colours[] = {
+        [OUT_GREEN]  = "\033[32m",
+        [OUT_YELLOW] = "\033[33m",
+        [OUT_RED]    = "\033[31m",
+};
+/* clang-format on */
+
+void out_init(Out *out) {
+        const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+        (void)setlocale(LC_CTYPE, "");
+        out->is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        out->has_colour = !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static size_t mark_at(const char *s) {
+        for (size_t i = 0; i < ELEMENTSOF(marks); i++)
+                if (strncmp(s, marks[i].mark, strlen(marks[i].mark)) == 0)
+                        return i;
+        return ELEMENTSOF(marks);
+}
+
+static void write_text(const Out *out, FILE *stream, const char *s) {
+        _cleanup_text_ Text t = {0};
+        if (out->is_utf8) {
+                (void)fputs(s, stream);
+                return;
+        }
+        while (*s) {
+                size_t i = mark_at(s);
+                text_add_n(&t, i < ELEMENTSOF(marks) ? marks[i].plain : s,
+                           i < ELEMENTSOF(marks) ? strlen(marks[i].plain) : 1);
+                s += i < ELEMENTSOF(marks) ? strlen(marks[i].mark) : 1;
+        }
+        if (t.data)
+                (void)fwrite(t.data, 1, t.size, stream);
+}
+
+static void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {
+        char *text = NULL;
+        if (vasprintf(&text, format, ap) < 0)
+                return;
+        write_text(out, stream, text);
+        free(text);
+}
+
+void out_print(Out *out, const char *format, ...) {
+        va_list ap;
+        va_start(ap, format);
+        out_bar(out, NULL);
+        write_format(out, stdout, format, ap);
+        va_end(ap);
+        (void)fflush(stdout);
+}
+
+void out_raw(Out *out, const char *data, size_t size) {
+        out_bar(out, NULL);
+        (void)fwrite(data, 1, size, stdout);
+}
+
+void out_say(Out *out, const char *format, ...) {
+        va_list ap;
+        va_start(ap, format);
+        out_bar(out, NULL);
+        write_format(out, stderr, format, ap);
+        va_end(ap);
+}
+
+const char *out_colour(const Out *out, FILE *stream, OutColour colour) {
+        return out->has_colour && isatty(fileno(stream)) ? colours[colour] : "";
+}
+
+const char *out_plain(const Out *out, FILE *stream) {
+        return out->has_colour && isatty(fileno(stream)) ? "\033[0m" : "";
+}
+
+bool out_has_terminal(void) {
+        return isatty(STDERR_FILENO);
+}
+
+bool out_has_failed(void) {
+        return ferror(stdout) != 0;
+}
+
+void out_bar(Out *out, const char *text) {
+        if (!text && !out->is_bar_open)
+                return;
+        (void)fputs("\r\033[K", stderr);
+        if (text)
+                write_text(out, stderr, text);
+        out->is_bar_open = text != NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Output: results to stdout, messages to stderr. The only place that decides about colour, marks and silence.
+ *
+ * A stream that fails changes nothing: what was done is done, and the exit status says so.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include <stdbool.h>
+
+#include "core/base/macro.h"
+
+typedef enum OutColour { OUT_GREEN, OUT_YELLOW, OUT_RED } OutColour;
+
+typedef struct Out {
+        bool is_utf8;     /* else the marks are written in ASCII */
+        bool is_quiet;    /* only changes and errors */
+        bool is_json;     /* one object on stdout; stderr stays silent */
+        bool has_colour;  /* allowed at all */
+        bool is_bar_open; /* a progress bar stands on the terminal's last line */
+} Out;
+
+/* Sets the locale of characters (not of messages or numbers) and looks at the environment. */
+void out_init(Out *out);
+
+/* Result text; "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */
+void out_print(Out *out, const char *format, ...) _printf_(2, 3);
+/* Content of others (a log, a file): byte by byte. */
+void out_raw(Out *out, const char *data, size_t size);
+/* A message. */
+void out_say(Out *out, const char *format, ...) _printf_(2, 3);
+
+/* "\033[32m" or "" for the stream; out_plain ends it. */
+const char *out_colour(const Out *out, FILE *stream, OutColour colour);
+const char *out_plain(const Out *out, FILE *stream);
+
+/* Rewrites the one line at the bottom of the terminal; NULL takes it away. Nothing where stderr is no terminal. */
+void out_bar(Out *out, const char *text);
+bool out_has_terminal(void); /* stderr */
+bool out_has_failed(void);   /* stdout: nobody reads it any more */

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/render_text.h"
+#include "core/base/clock.h"
+#include "core/base/json.h"
+
+/* ---- Small things ---------------------------------------------------------------------------------------------------------------- */
+
+void text_label(Cli *cli, const char *label, const char *value) {
+        char with_colon[32];
+        if (!value)
+                return;
+        (void)snprintf(with_colon, sizeof(with_colon), "%s:", label);
+        out_print(&cli->out, "%-13s%s\n", with_colon, value);
+}
+
+const char *text_moment(int64_t usec, char ret[static 32]) {
+        if (usec <= 0)
+                return strcpy(ret, "-");
+        clock_format_local(usec, ret);
+        return ret;
+}
+
+const char *text_duration(int64_t usec, char ret[static 32]) {
+        if (usec < 0)
+                return strcpy(ret, "-");
+        duration_format((uint64_t)usec, ret);
+        return ret;
+}
+
+static void tree_scalar(Cli *cli, const Value *v) {
+        _cleanup_free_ char *text = NULL;
+        if (value_text(v))
+                out_print(&cli->out, "%s\n", value_text(v));
+        else if (json_encode(v, JSON_COMPACT, &text, NULL) == 0)
+                out_print(&cli->out, "%s\n", text);
+}
+
+static void tree_child(Cli *cli, const Value *child, unsigned depth) {
+        bool is_deep = value_count(child) > 0;
+        out_print(&cli->out, is_deep ? "\n" : " ");
+        if (is_deep)
+                text_tree(cli, child, depth + 1);
+        else
+                tree_scalar(cli, child);
+}
+
+void text_tree(Cli *cli, const Value *v, unsigned depth) {
+        for (size_t i = 0; value_is(v, VALUE_ARRAY) && i < value_count(v); i++) {
+                out_print(&cli->out, "%*s-", (int)depth * 2, "");
+                tree_child(cli, value_at(v, i), depth);
+        }
+        for (size_t i = 0; value_is(v, VALUE_MAP) && i < value_count(v); i++) {
+                const MapEntry *entry = &v->map.entries[i];
+                char num[16];
+                (void)snprintf(num, sizeof(num), "%" PRIu32, entry->num);
+                out_print(&cli->out, "%*s%s:", (int)depth * 2, "", entry->name ? entry->name : num);
+                tree_child(cli, entry->value, depth);
+        }
+}
+
+/* ---- Failure ---------------------------------------------------------------------------------------------------------------------- */
+
+void text_leftovers(Cli *cli, const Value *leftovers, int64_t tx) {
+        for (size_t i = 0; i < value_count(leftovers); i++) {
+                const Value *one = value_at(leftovers, i);
+                int64_t step = value_get_int(one, "step", 0);
+                const char *why = value_get_text(one, "why");
+                out_say(&cli->out, "  - ");
+                if (step > 0)
+                        out_say(&cli->out, "step %" PRId64 ", ", step);
+                out_say(&cli->out, "%s%s%s\n", value_get_text_or(one, "what", "?"), why ? ": " : "", why ? why : "");
+        }
+        if (value_count(leftovers) == 0 || tx == 0)
+                return;
+        int64_t step = value_get_int(value_at(leftovers, 0), "step", 0);
+        out_say(&cli->out, "  decide: pawl recover %" PRId64 " --keep %" PRId64 " | --restore %" PRId64 " (or all)\n",
+                tx, step, step);
+}
+
+static void say_indented(Cli *cli, const char *lines) {
+        while (*lines) {
+                size_t n = strcspn(lines, "\n");
+                out_say(&cli->out, "    %.*s\n", (int)n, lines);
+                lines += n + (lines[n] == '\n');
+        }
+}
+
+/* "web: upgrade v2 → v3 failed: " */
+static void say_flow(Cli *cli, const Value *outcome) {
+        const char *from = value_get_text(outcome, "from"), *to = value_get_text(outcome, "to");
+        out_say(&cli->out, "%s: %s", value_get_text_or(outcome, "service", "?"),
+                value_get_text_or(outcome, "command", "flow"));
+        if (from && to && strcmp(from, to) != 0)
+                out_say(&cli->out, " %s → %s", from, to);
+        else if (to || from)
+                out_say(&cli->out, " %s", to ? to : from);
+        out_say(&cli->out, " failed: ");
+}
+
+static void say_put_back(Cli *cli, const Value *outcome) {
+        const char *put_back = value_get_text(outcome, "put_back");
+        int64_t downtime = value_get_int(outcome, "downtime_usec", 0);
+        char duration[32];
+        if (!put_back)
+                return;
+        out_say(&cli->out, "  put back: %s", put_back);
+        if (downtime > 0)
+                out_say(&cli->out, "; down %s", text_duration(downtime, duration));
+        if (value_count(value_get(outcome, "leftovers")) == 0 && value_get_text(outcome, "from"))
+                out_say(&cli->out, "; nothing left over");
+        out_say(&cli->out, "\n");
+}
+
+static const char *error_try(const Value *outcome, const Error *err, char *buf, size_t size) {
+        if (*err->hint)
+                return err->hint;
+        if (!outcome || (err->code != ERR_HEALTH && err->code != ERR_PROGRAM))
+                return NULL;
+        (void)snprintf(buf, size, "pawl logs %s", value_get_text_or(outcome, "service", "SERVICE"));
+        return buf;
+}
+
+void text_error(Cli *cli, const Value *outcome, const Error *err) {
+        char buf[128];
+        out_say(&cli->out, "%spawl: ", out_colour(&cli->out, stderr, OUT_RED));
+        if (outcome)
+                say_flow(cli, outcome);
+        out_say(&cli->out, "%s%s\n", *err->message ? err->message : error_text(err->code),
+                out_plain(&cli->out, stderr));
+        say_indented(cli, err->detail);
+        if (outcome) {
+                say_put_back(cli, outcome);
+                text_leftovers(cli, value_get(outcome, "leftovers"), value_get_int(outcome, "tx", 0));
+        }
+        const char *hint = error_try(outcome, err, buf, sizeof(buf));
+        if (hint)
+                out_say(&cli->out, "  try: %s\n", hint);
+}
+
+/* ---- Success ---------------------------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct {
+        const char *flow, *past;
+        bool shows_place;  /* port, address and data */
+        bool shows_change; /* "v1 → v2" */
+} flows[] = {
+        {"deploy",   "deployed",       true,  false},
+        {"apply",    "changed",        true,  true},
+        {"update",   "changed",        true,  true},
+        {"upgrade",  "upgraded",       false, true},
+        {"rollback", "rolled back to", false, false},
+        {"remove",   "removed",        false, false},
+        {"start",    "started",        false, false},
+        {"stop",     "stopped",        false, false},
+        {"restart",  "restarted",      false, false},
+};
+/* clang-format on */
+
+static size_t flow_find(const char *name) {
+        size_t i = 0;
+        while (i < ELEMENTSOF(flows) && strcmp(flows[i].flow, name) != 0)
+                i++;
+        return i;
+}
+
+static void print_place(Cli *cli, const Value *o) {
+        int64_t port = value_get_int(o, "port", 0);
+        const char *url = value_get_text(o, "url"), *data = value_get_text(o, "data");
+        if (port > 0)
+                out_print(&cli->out, "  Port:     %" PRId64 "\n", port);
+        if (url)
+                out_print(&cli->out, "  URL:      %s\n", url);
+        if (data)
+                out_print(&cli->out, "  Data:     %s\n", data);
+}
+
+static void print_done(Cli *cli, const Value *o) {
+        const char *flow = value_get_text_or(o, "command", ""), *service = value_get_text_or(o, "service", "?");
+        const char *from = value_get_text(o, "from"), *to = value_get_text(o, "to");
+        size_t i = flow_find(flow);
+        bool is_removed = i < ELEMENTSOF(flows) && strcmp(flow, "remove") == 0;
+        bool is_run = i < ELEMENTSOF(flows) && !is_removed && !flows[i].shows_place && !flows[i].shows_change &&
+                      strcmp(flow, "rollback") != 0;
+        out_print(&cli->out, "%s✓%s %s", out_colour(&cli->out, stdout, OUT_GREEN), out_plain(&cli->out, stdout),
+                  service);
+        if (strcmp(flow, "deploy") == 0)
+                out_print(&cli->out, " %s deployed", to ? to : "");
+        else if (i == ELEMENTSOF(flows))
+                out_print(&cli->out, " %s done", flow);
+        else
+                out_print(&cli->out, " %s", flows[i].past);
+        if (strcmp(flow, "rollback") == 0 && to)
+                out_print(&cli->out, " %s", to);
+        if (i < ELEMENTSOF(flows) && flows[i].shows_change && from && to && strcmp(from, to) != 0)
+                out_print(&cli->out, " %s → %s", from, to);
+        else if (i < ELEMENTSOF(flows) && flows[i].shows_change && to)
+                out_print(&cli->out, " (%s)", to);
+        if (!is_run && !is_removed && !value_get_bool(o, "started", true))
+                out_print(&cli->out, " (stopped; not started)");
+        out_print(&cli->out, "\n");
+}
+
+static void print_settled(Cli *cli, const Value *settled) {
+        for (size_t i = 0; i < value_count(settled); i++) {
+                const Value *one = value_at(settled, i);
+                if (!cli->out.is_quiet)
+                        out_say(&cli->out, "  %s: transaction %" PRId64 " (%s) was open: %s\n",
+                                value_get_text_or(one, "service", "?"), value_get_int(one, "tx", 0),
+                                value_get_text_or(one, "flow", "?"), value_get_text_or(one, "result", "?"));
+        }
+}
+
+static void print_after(Cli *cli, const Value *o) {
+        size_t i = flow_find(value_get_text_or(o, "command", ""));
+        int64_t downtime = value_get_int(o, "downtime_usec", 0);
+        const Value *kept = value_get(o, "kept");
+        char duration[32];
+        if (i < ELEMENTSOF(flows) && flows[i].shows_place)
+                print_place(cli, o);
+        if (downtime > 0 && strcmp(value_get_text_or(o, "command", ""), "remove") != 0 &&
+            strcmp(value_get_text_or(o, "command", ""), "stop") != 0)
+                out_print(&cli->out, "  down %s\n", text_duration(downtime, duration));
+        if (strcmp(value_get_text_or(o, "command", ""), "remove") == 0 && value_get_text(o, "data"))
+                out_print(&cli->out, "  Data is kept in %s (pawl remove --purge deletes it)\n",
+                          value_get_text(o, "data"));
+        else
+                for (size_t k = 0; k < value_count(kept); k++)
+                        out_print(&cli->out, "  kept: %s\n",
+                                  value_text(value_at(kept, k)) ? value_text(value_at(kept, k)) : "?");
+}
+
+static void print_unchanged(Cli *cli, const Value *o) {
+        const char *to = value_get_text(o, "to"), *from = value_get_text(o, "from"),
+                   *service = value_get_text_or(o, "service", "?");
+        const char *flow = value_get_text_or(o, "command", ""), *version = to ? to : from;
+        if (cli->out.is_quiet)
+                return;
+        if (strcmp(flow, "start") == 0 || strcmp(flow, "stop") == 0)
+                out_print(&cli->out, "No changes: %s is %s\n", service,
+                          strcmp(flow, "start") == 0 ? "running" : "stopped");
+        else
+                out_print(&cli->out, "No changes: %s is up to date%s%s%s\n", service, version ? " (" : "",
+                          version ? version : "", version ? ")" : "");
+}
+
+static void print_held(Cli *cli, const Value *o) {
+        if (!cli->out.is_quiet)
+                out_print(&cli->out, "%s: %s is held (%s); --retry tries it again\n",
+                          value_get_text_or(o, "service", "?"), value_get_text_or(o, "to", "?"),
+                          value_get_text_or(o, "held", "it failed before"));
+}
+
+void text_outcome(Cli *cli, const Value *o) {
+        const char *result = value_get_text_or(o, "result", "done");
+        print_settled(cli, value_get(o, "settled"));
+        if (strcmp(result, "unchanged") == 0)
+                print_unchanged(cli, o);
+        else if (strcmp(result, "held") == 0)
+                print_held(cli, o);
+        else if (strcmp(result, "done") == 0) {
+                print_done(cli, o);
+                print_after(cli, o);
+        }
+}

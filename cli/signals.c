@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SA_RESTART: what is not written to wait for the flag must not see EINTR; what waits (poll, sleep) sees it all the same. */
+#include <stddef.h>
+
+#include "cli/signals.h"
+
+static volatile sig_atomic_t cancelled;
+
+static void on_signal(int signal_number) {
+        if (cancelled) {
+                (void)signal(signal_number, SIG_DFL);
+                (void)raise(signal_number);
+                return;
+        }
+        cancelled = signal_number;
+}
+
+void signals_ignore_pipe(void) {
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
+void signals_catch(void) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+        (void)sigemptyset(&action.sa_mask);
+        (void)sigaction(SIGINT, &action, NULL);
+        (void)sigaction(SIGTERM, &action, NULL);
+}
+
+void signals_cancel(int signal_number) {
+        cancelled = signal_number;
+}
+
+const volatile sig_atomic_t *signals_flag(void) {
+        return &cancelled;
+}
