@@ -225,6 +225,36 @@ static void rebuilt_rows_equal_the_live_ones(void **state) {
         assert_sound(w, 251);
 }
 
+/* A record changed by someone who knows how: its own checksum is right, the next one's chain is not. */
+static void a_record_that_was_rewritten_breaks_the_chain(void **state) {
+        World *w = *state;
+        Journal *j = world_open(w, JOURNAL_CREATE);
+        for (int i = 0; i < 30; i++)
+                world_deploy(j, "web", 2);
+        journal_free(j);
+        char *data;
+        size_t size;
+        uint64_t wanted = 100;
+        assert_int_equal(fs_read(w->root, DATA, 64 << 20, &data, &size, NULL), 0);
+        for (size_t i = 0; i + 200 < size; i++) {
+                uint32_t n_body;
+                memcpy(&n_body, data + i + 12, sizeof(n_body));
+                if (memcmp(data + i, "PAWL", 4) != 0 || memcmp(data + i + 16, &wanted, 8) != 0 || n_body > 90)
+                        continue;
+                data[i + 56] ^= 1; /* its time */
+                memset(data + i + 96, 0, 4);
+                uint32_t crc = crc32c(0, data + i, 104 + n_body);
+                memcpy(data + i + 96, &crc, sizeof(crc));
+        }
+        world_write(w, DATA, data, size);
+        free(data);
+        JournalReport report;
+        assert_int_equal(journal_verify(&w->options, &report, NULL), 0);
+        assert_int_equal(report.bad_seq, 101);
+        Error err = ERROR_INIT;
+        assert_int_equal(journal_open(&w->options, JOURNAL_READ, &j, &err), -EBADMSG);
+}
+
 static int lost_body(uint64_t from, uint64_t to, void **ret, size_t *ret_size, void *userdata) {
         (void)userdata;
         char text[64];
@@ -375,6 +405,14 @@ static void room_is_refused_on_a_full_disk_and_kept_for_recovery(void **state) {
         assert_true(was_refused);
 }
 
+static int full_teardown(void **state) {
+        World *w = *state;
+        char var[300];
+        snprintf(var, sizeof(var), "%s/var", w->path);
+        (void)umount2(var, MNT_DETACH);
+        return world_teardown(state);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void) {
@@ -387,10 +425,12 @@ int main(void) {
                 TEST(the_room_of_dropped_records_is_used_again),
                 TEST(a_scan_shows_every_record_in_order_and_stops_when_told),
                 TEST(rebuilt_rows_equal_the_live_ones),
+                TEST(a_record_that_was_rewritten_breaks_the_chain),
                 TEST(a_repair_keeps_all_before_the_damage_and_tells_the_rest),
                 TEST(a_journal_of_which_nothing_reads_is_repaired_from_segments),
                 TEST(a_torn_segment_is_cut_and_continued),
-                TEST(room_is_refused_on_a_full_disk_and_kept_for_recovery),
+                cmocka_unit_test_setup_teardown(room_is_refused_on_a_full_disk_and_kept_for_recovery, world_setup,
+                                                full_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
