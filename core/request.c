@@ -88,7 +88,7 @@ static int check_name(const Request *request, Error *err) {
 }
 
 int engine_plan(Engine *e, const Request *request, Value **ret, Error *err) {
-        _cleanup_target_ Target t = {.prefetched = {.fd = -1}};
+        _cleanup_target_ Target t = {.engine = e, .prefetched = {.fd = -1}};
         _cleanup_(plan_freep) Plan *plan = NULL;
         const char *result = NULL;
         int r = check_name(request, err);
@@ -178,7 +178,7 @@ static int nothing_to_do(const Target *t, const Plan *plan, const char *result, 
 
 static int plan_and_run(Engine *e, const Request *request, Value **ret, Error *err) {
         for (int tries = 0; tries < PLAN_TRIES; tries++) {
-                _cleanup_target_ Target t = {.prefetched = {.fd = -1}};
+                _cleanup_target_ Target t = {.engine = e, .prefetched = {.fd = -1}};
                 _cleanup_(plan_freep) Plan *plan = NULL;
                 const char *result = NULL;
                 int r = plan_build(&t, request, &plan, &result, err);
