@@ -14,7 +14,8 @@ trap 'exit 130' INT TERM
 
 finish() {
         status=$?
-        [ -x "$dir/pawl" ] && "$dir/pawl" --root "$dir/host" -q remove web >/dev/null 2>&1
+        trap - EXIT
+        if [ -x "$dir/pawl" ]; then "$dir/pawl" --root "$dir/host" -q remove web >/dev/null 2>&1 || true; fi
         rm -rf "$dir"
         if [ "$status" -ne 0 ]; then echo "demo: FAILED (exit $status)" >&2; fi
         exit "$status"
