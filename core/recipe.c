@@ -24,6 +24,7 @@ typedef struct Recipe {
         Target *target;
         Plan *plan;
         bool needs_restart;
+        bool is_asked; /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
         Value *artifacts; /* the service row's list, growing */
         int64_t steps[RECIPE_ROWS_MAX]; /* index of each row's step, or -1 */
 } Recipe;
@@ -382,7 +383,7 @@ static bool needs_fetch(const Target *t) {
 }
 
 static bool has_port_to_check(const Target *t) {
-        bool is_ours = t->is_running && value_get_int(t->row, "port", 0) == t->port;
+        bool is_ours = t->is_running && value_get_int(t->row, "port", t->port) == t->port;
         return t->port > 0 && !is_ours;
 }
 
@@ -503,7 +504,7 @@ static ArtifactState artifact_look(const Recipe *x, const Manager *m, const Valu
 
 /* 1: already as wanted (and listed). 0: a step is needed. */
 static int artifact_is_there(Recipe *x, const Manager *m, const char *name, const Value *args, Error *err) {
-        const Value *old = artifact_find(x->target->row, name);
+        const Value *old = x->is_asked ? NULL : artifact_find(x->target->row, name);
         Error why = ERROR_INIT;
         if (!old)
                 return 0;
@@ -930,10 +931,8 @@ int recipe_run(Target *t, Plan **ret, Error *err) {
         int r = recipe_begin(&x, t, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(run_tables); i++)
                 if (strcmp(run_tables[i].flow, t->flow) == 0) {
-                        Value *row = t->row;
-                        t->row = NULL; /* nothing is kept: the person asked for this step */
+                        x.is_asked = true;
                         r = recipe_rows(&x, run_tables[i].rows, run_tables[i].n_rows, err);
-                        t->row = row;
                 }
         if (r == 0)
                 r = notify_steps(&x, value_get(t->row, "spec"), err);
