@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/render_text.h"
 #include "core/base/json.h"
+#include "core/base/text.h"
 
 /* ---- Init --------------------------------------------------------------------------------------------------------------------------- */
 
@@ -67,13 +68,23 @@ int cmd_config(Cli *cli, Value **ret, Error *err) {
         return r;
 }
 
+/* Durations are counted in microseconds inside; a person must read what a file would say. */
+static char *config_text(const MapEntry *entry) {
+        static const char *const durations[] = {"wait", "notify.timeout"};
+        char *text = NULL;
+        for (size_t i = 0; i < ELEMENTSOF(durations); i++)
+                if (strcmp(durations[i], entry->name) == 0 && value_is(entry->value, VALUE_INT))
+                        return text_format("%gs", (double)entry->value->integer / (double)USEC_PER_SEC);
+        return json_encode(entry->value, JSON_COMPACT, &text, NULL) == 0 ? text : NULL;
+}
+
 void show_config(Cli *cli, const Value *result) {
         const Value *config = value_get(result, "config"), *origins = value_get(result, "origins");
         for (size_t i = 0; i < value_count(config); i++) {
                 const MapEntry *entry = &config->map.entries[i];
                 const char *origin = value_get_text(origins, entry->name);
-                _cleanup_free_ char *text = NULL;
-                if (json_encode(entry->value, JSON_COMPACT, &text, NULL) == 0)
+                _cleanup_free_ char *text = config_text(entry);
+                if (text)
                         out_print(&cli->out, "%s: %s%s%s\n", entry->name, text, origin ? "  # " : "",
                                   origin ? origin : "");
         }

@@ -8,22 +8,19 @@
 #define BAR_EVERY_USEC 100000
 
 /* clang-format off */
-static const struct {
-        const char *prefix;
-        bool is_said_quietly; /* also with -q */
-} levels[] = {
-        {"  ",                false},
-        {"  warning: ",       false},
-        {"  error: ",         true},
+static const char *const levels[] = {
+        "  ",
+        "  warning: ",
+        "  error: ",
 };
 /* clang-format on */
 
 static void progress_line(void *userdata, int level, const char *text) {
         Cli *cli = userdata;
         size_t i = level >= 0 && (size_t)level < ELEMENTSOF(levels) ? (size_t)level : 0;
-        if (cli->out.is_json || (cli->out.is_quiet && !levels[i].is_said_quietly))
+        if (cli->out.is_json || cli->out.is_quiet)
                 return;
-        out_say(&cli->out, "%s%s\n", levels[i].prefix, text);
+        out_say(&cli->out, "%s%s\n", levels[i], text);
 }
 
 static void progress_text(const char *what, uint64_t done, uint64_t total, char *ret, size_t size) {

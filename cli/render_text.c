@@ -13,7 +13,7 @@ void text_label(Cli *cli, const char *label, const char *value) {
         char with_colon[32];
         if (!value)
                 return;
-        (void)snprintf(with_colon, sizeof(with_colon), "%s:", label);
+        (void)snprintf(with_colon, sizeof(with_colon), "%s%s", label, *label ? ":" : "");
         out_print(&cli->out, "%-13s%s\n", with_colon, value);
 }
 
@@ -141,31 +141,46 @@ void text_error(Cli *cli, const Value *outcome, const Error *err) {
                 out_say(&cli->out, "  try: %s\n", hint);
 }
 
-/* ---- Success ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Success -------------------------------------------------------------------------------------------------- */
+
+typedef enum Headline {
+        HEADLINE_TO_PAST,     /* web v1 deployed */
+        HEADLINE_PAST_CHANGE, /* web upgraded v1 → v2 */
+        HEADLINE_PAST_TO,     /* web rolled back to v1 */
+        HEADLINE_PAST,        /* web removed */
+} Headline;
+
+typedef struct Flow {
+        const char *name, *past;
+        Headline headline;
+        bool shows_place;   /* port, address and data */
+        bool shows_stopped; /* says so where the service was left stopped */
+        bool shows_down;
+        bool keeps_data; /* and says where */
+        const char *unchanged;
+} Flow;
 
 /* clang-format off */
-static const struct {
-        const char *flow, *past;
-        bool shows_place;  /* port, address and data */
-        bool shows_change; /* "v1 → v2" */
-} flows[] = {
-        {"deploy",   "deployed",       true,  false},
-        {"apply",    "changed",        true,  true},
-        {"update",   "changed",        true,  true},
-        {"upgrade",  "upgraded",       false, true},
-        {"rollback", "rolled back to", false, false},
-        {"remove",   "removed",        false, false},
-        {"start",    "started",        false, false},
-        {"stop",     "stopped",        false, false},
-        {"restart",  "restarted",      false, false},
+static const Flow flows[] = {
+        {"deploy",   "deployed",       HEADLINE_TO_PAST,     true,  true,  false, false, "up to date"},
+        {"apply",    "changed",        HEADLINE_PAST_CHANGE, true,  true,  true,  false, "up to date"},
+        {"update",   "changed",        HEADLINE_PAST_CHANGE, true,  true,  true,  false, "up to date"},
+        {"upgrade",  "upgraded",       HEADLINE_PAST_CHANGE, false, true,  true,  false, "up to date"},
+        {"rollback", "rolled back to", HEADLINE_PAST_TO,     false, true,  true,  false, "up to date"},
+        {"remove",   "removed",        HEADLINE_PAST,        false, false, false, true,  "gone"},
+        {"start",    "started",        HEADLINE_PAST,        false, false, false, false, "running"},
+        {"stop",     "stopped",        HEADLINE_PAST,        false, false, false, false, "stopped"},
+        {"restart",  "restarted",      HEADLINE_PAST,        false, false, true,  false, "running"},
 };
 /* clang-format on */
 
-static size_t flow_find(const char *name) {
-        size_t i = 0;
-        while (i < ELEMENTSOF(flows) && strcmp(flows[i].flow, name) != 0)
-                i++;
-        return i;
+/* A flow of a newer pawl is shown as well as it can be. */
+static const Flow *flow_find(const char *name) {
+        static const Flow other = {"", "done", HEADLINE_PAST_CHANGE, true, true, true, false, "up to date"};
+        for (size_t i = 0; i < ELEMENTSOF(flows); i++)
+                if (strcmp(flows[i].name, name) == 0)
+                        return &flows[i];
+        return &other;
 }
 
 static void print_place(Cli *cli, const Value *o) {
@@ -179,91 +194,86 @@ static void print_place(Cli *cli, const Value *o) {
                 out_print(&cli->out, "  Data:     %s\n", data);
 }
 
-static void print_done(Cli *cli, const Value *o) {
-        const char *flow = value_get_text_or(o, "command", ""), *service = value_get_text_or(o, "service", "?");
-        const char *from = value_get_text(o, "from"), *to = value_get_text(o, "to");
-        size_t i = flow_find(flow);
-        bool is_removed = i < ELEMENTSOF(flows) && strcmp(flow, "remove") == 0;
-        bool is_run = i < ELEMENTSOF(flows) && !is_removed && !flows[i].shows_place && !flows[i].shows_change &&
-                      strcmp(flow, "rollback") != 0;
-        out_print(&cli->out, "%s✓%s %s", out_colour(&cli->out, stdout, OUT_GREEN), out_plain(&cli->out, stdout),
-                  service);
-        if (strcmp(flow, "deploy") == 0)
-                out_print(&cli->out, " %s deployed", to ? to : "");
-        else if (i == ELEMENTSOF(flows))
-                out_print(&cli->out, " %s done", flow);
-        else
-                out_print(&cli->out, " %s", flows[i].past);
-        if (strcmp(flow, "rollback") == 0 && to)
-                out_print(&cli->out, " %s", to);
-        if (i < ELEMENTSOF(flows) && flows[i].shows_change && from && to && strcmp(from, to) != 0)
-                out_print(&cli->out, " %s → %s", from, to);
-        else if (i < ELEMENTSOF(flows) && flows[i].shows_change && to)
-                out_print(&cli->out, " (%s)", to);
-        if (!is_run && !is_removed && !value_get_bool(o, "started", true))
-                out_print(&cli->out, " (stopped; not started)");
-        out_print(&cli->out, "\n");
-}
-
-static void print_settled(Cli *cli, const Value *settled) {
-        for (size_t i = 0; i < value_count(settled); i++) {
-                const Value *one = value_at(settled, i);
-                if (!cli->out.is_quiet)
-                        out_say(&cli->out, "  %s: transaction %" PRId64 " (%s) was open: %s\n",
-                                value_get_text_or(one, "service", "?"), value_get_int(one, "tx", 0),
-                                value_get_text_or(one, "flow", "?"), value_get_text_or(one, "result", "?"));
+static void print_headline(Cli *cli, const Flow *flow, const Value *o) {
+        const char *from = value_get_text(o, "from"), *to = value_get_text_or(o, "to", "");
+        const char *space = *to ? " " : "";
+        switch (flow->headline) {
+        case HEADLINE_TO_PAST:
+                out_print(&cli->out, "%s%s %s", space, to, flow->past);
+                break;
+        case HEADLINE_PAST_CHANGE:
+                if (from && strcmp(from, to) != 0)
+                        out_print(&cli->out, " %s %s → %s", flow->past, from, to);
+                else
+                        out_print(&cli->out, " %s%s%s%s", flow->past, *to ? " (" : "", to, *to ? ")" : "");
+                break;
+        case HEADLINE_PAST_TO:
+                out_print(&cli->out, " %s%s%s", flow->past, space, to);
+                break;
+        case HEADLINE_PAST:
+                out_print(&cli->out, " %s", flow->past);
+                break;
         }
 }
 
-static void print_after(Cli *cli, const Value *o) {
-        size_t i = flow_find(value_get_text_or(o, "command", ""));
+static void print_done(Cli *cli, const Flow *flow, const Value *o) {
+        const char *green = out_colour(&cli->out, stdout, OUT_GREEN), *plain = out_plain(&cli->out, stdout);
+        const char *data = value_get_text(o, "data");
         int64_t downtime = value_get_int(o, "downtime_usec", 0);
-        const Value *kept = value_get(o, "kept");
         char duration[32];
-        if (i < ELEMENTSOF(flows) && flows[i].shows_place)
+        out_print(&cli->out, "%s✓%s %s", green, plain, value_get_text_or(o, "service", "?"));
+        print_headline(cli, flow, o);
+        out_print(&cli->out,
+                  flow->shows_stopped && !value_get_bool(o, "started", true) ? " (stopped; not started)\n" : "\n");
+        if (flow->shows_place)
                 print_place(cli, o);
-        if (downtime > 0 && strcmp(value_get_text_or(o, "command", ""), "remove") != 0 &&
-            strcmp(value_get_text_or(o, "command", ""), "stop") != 0)
+        if (flow->shows_down && downtime > 0)
                 out_print(&cli->out, "  down %s\n", text_duration(downtime, duration));
-        if (strcmp(value_get_text_or(o, "command", ""), "remove") == 0 && value_get_text(o, "data"))
-                out_print(&cli->out, "  Data is kept in %s (pawl remove --purge deletes it)\n",
-                          value_get_text(o, "data"));
-        else
-                for (size_t k = 0; k < value_count(kept); k++)
-                        out_print(&cli->out, "  kept: %s\n",
-                                  value_text(value_at(kept, k)) ? value_text(value_at(kept, k)) : "?");
+        if (flow->keeps_data && data)
+                out_print(&cli->out, "  Data is kept in %s (pawl remove --purge deletes it)\n", data);
 }
 
-static void print_unchanged(Cli *cli, const Value *o) {
-        const char *to = value_get_text(o, "to"), *from = value_get_text(o, "from"),
-                   *service = value_get_text_or(o, "service", "?");
-        const char *flow = value_get_text_or(o, "command", ""), *version = to ? to : from;
-        if (cli->out.is_quiet)
-                return;
-        if (strcmp(flow, "start") == 0 || strcmp(flow, "stop") == 0)
-                out_print(&cli->out, "No changes: %s is %s\n", service,
-                          strcmp(flow, "start") == 0 ? "running" : "stopped");
-        else
-                out_print(&cli->out, "No changes: %s is up to date%s%s%s\n", service, version ? " (" : "",
-                          version ? version : "", version ? ")" : "");
+static void print_settled(Cli *cli, const Value *settled) {
+        for (size_t i = 0; i < value_count(settled) && !cli->out.is_quiet; i++) {
+                const Value *one = value_at(settled, i);
+                out_say(&cli->out, "  %s: transaction %" PRId64 " (%s) was open: %s\n",
+                        value_get_text_or(one, "service", "?"), value_get_int(one, "tx", 0),
+                        value_get_text_or(one, "flow", "?"), value_get_text_or(one, "result", "?"));
+        }
 }
 
-static void print_held(Cli *cli, const Value *o) {
+static void print_unchanged(Cli *cli, const Flow *flow, const Value *o) {
+        const char *version = value_get_text_or(o, "to", value_get_text_or(o, "from", ""));
+        bool has_version = *version && flow->headline != HEADLINE_PAST;
+        if (!cli->out.is_quiet)
+                out_print(&cli->out, "No changes: %s is %s%s%s%s\n", value_get_text_or(o, "service", "?"),
+                          flow->unchanged, has_version ? " (" : "", has_version ? version : "", has_version ? ")" : "");
+}
+
+static void print_held(Cli *cli, const Flow *flow, const Value *o) {
+        (void)flow;
         if (!cli->out.is_quiet)
                 out_print(&cli->out, "%s: %s is held (%s); --retry tries it again\n",
                           value_get_text_or(o, "service", "?"), value_get_text_or(o, "to", "?"),
                           value_get_text_or(o, "held", "it failed before"));
 }
 
+/* clang-format off */
+static const struct {
+        const char *result;
+        void (*print)(Cli *cli, const Flow *flow, const Value *outcome);
+} results[] = {
+        {"done",      print_done},
+        {"unchanged", print_unchanged},
+        {"held",      print_held},
+};
+/* clang-format on */
+
 void text_outcome(Cli *cli, const Value *o) {
-        const char *result = value_get_text_or(o, "result", "done");
+        const char *result = value_get_text_or(o, "result", "");
+        const Flow *flow = flow_find(value_get_text_or(o, "command", value_get_text_or(o, "flow", "")));
         print_settled(cli, value_get(o, "settled"));
-        if (strcmp(result, "unchanged") == 0)
-                print_unchanged(cli, o);
-        else if (strcmp(result, "held") == 0)
-                print_held(cli, o);
-        else if (strcmp(result, "done") == 0) {
-                print_done(cli, o);
-                print_after(cli, o);
-        }
+        for (size_t i = 0; i < ELEMENTSOF(results); i++)
+                if (strcmp(results[i].result, result) == 0)
+                        results[i].print(cli, flow, o);
 }
