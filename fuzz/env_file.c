@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Environment files: whatever is read can be written, and reads back as the same. What is written is read as the same a second time, byte for byte. */
+/* Environment files: whatever is read can be written, and reads back as the same. What is written is read as the
+ * same a second time, byte for byte. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         abort();
                 return 0;
         }
-        if (env_file_parse(text->bytes.data, text->bytes.size, "again", as_secrets, &again, NULL) < 0 || !value_equal(map, again))
+        if (env_file_parse(text->bytes.data, text->bytes.size, "again", as_secrets, &again, NULL) < 0 ||
+            !value_equal(map, again))
                 abort();
         if (env_file_format(again, &text_again, NULL) < 0 || !value_equal(text, text_again))
                 abort();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "directory": a directory that is there. One that existed is used as it is and never changed; one that was made is removed again only
- * while it is empty, so nothing a service or a person put there can be lost with it.
+ * Manager "directory": a directory that is there. One that existed is used as it is and never changed; one that was
+ * made is removed again only while it is empty, so nothing a service or a person put there can be lost with it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ static const Field directory_args[] = {
         {2, "mode",    FIELD_INT,  FIELD_REQUIRED,              1, NULL},
         {3, "uid",     FIELD_INT,  0,                           1, NULL}, /* absent: whoever pawl runs as */
         {4, "gid",     FIELD_INT,  0,                           1, NULL},
-        {5, "is_data", FIELD_BOOL, 0,                           1, NULL}, /* the service's own: kept when it holds something */
+        {5, "is_data", FIELD_BOOL, 0,                           1, NULL}, /* the service's: kept when it holds something */
         FIELD_END,
 };
 static const Field directory_before[] = {
@@ -83,12 +83,13 @@ static int is_empty(const Host *host, const char *path, Error *err) {
 }
 
 static int foreign(const char *path, Error *err) {
-        return error_set(err, -ESTALE, ERR_FOREIGN, "Look at it; then keep it, or remove it.", "\"/%s\" was made by someone else meanwhile; it is left as it is",
-                         path);
+        return error_set(err, -ESTALE, ERR_FOREIGN, "Look at it; then keep it, or remove it.",
+                         "\"/%s\" was made by someone else meanwhile; it is left as it is", path);
 }
 
 static int refuse(const char *path, Error *err) {
-        return error_set(err, -EEXIST, ERR_EXISTS, "Move it away first.", "cannot make the directory \"/%s\": what is there is not a directory", path);
+        return error_set(err, -EEXIST, ERR_EXISTS, "Move it away first.",
+                         "cannot make the directory \"/%s\": what is there is not a directory", path);
 }
 
 static int check(const Host *host, const Value *args, Error *err) {
@@ -147,7 +148,8 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         if (found == FOUND_OTHER)
                 return existed ? refuse(path, err) : foreign(path, err);
         if (existed && found == FOUND_NOTHING)
-                return error_set(err, -ESTALE, ERR_FOREIGN, NULL, "\"/%s\" was removed by someone else meanwhile", path);
+                return error_set(err, -ESTALE, ERR_FOREIGN, NULL, "\"/%s\" was removed by someone else meanwhile",
+                                 path);
         FsAttrs attrs = attrs_of(args);
         if (found == FOUND_NOTHING)
                 r = fs_mkdir_durably(host->root, path, attrs.mode, attrs.owner, NULL, err);
@@ -211,11 +213,13 @@ static int verify(const Host *host, const Value *args, const Value *facts, Error
         int r = look(host, path_of(args), &found, &st, err);
         if (r < 0 || found == FOUND_DIRECTORY)
                 return r;
-        return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the directory \"/%s\" is %s", path_of(args), found == FOUND_NOTHING ? "missing" : "not a directory");
+        return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the directory \"/%s\" is %s", path_of(args),
+                         found == FOUND_NOTHING ? "missing" : "not a directory");
 }
 
 static int describe(const Value *args, char **ret, Error *err) {
-        char *line = text_format("make the directory %s (%04o)", value_get_text_or(args, "path", "?"), (unsigned)value_get_int(args, "mode", 0));
+        char *line = text_format("make the directory %s (%04o)", value_get_text_or(args, "path", "?"),
+                                 (unsigned)value_get_int(args, "mode", 0));
         if (!line)
                 return error_no_memory(err);
         *ret = line;

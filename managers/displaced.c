@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that is deleted here is known to be ours, or to be a second name: what was captured, and what somebody else wrote meanwhile,
- * leave their place only by a rename.
+ * Everything that is deleted here is known to be ours, or to be a second name: what was captured, and what somebody
+ * else wrote meanwhile, leave their place only by a rename.
  */
 #include <errno.h>
 #include <string.h>
@@ -60,7 +60,8 @@ static int foreign(const Displaced *d, Error *err) {
 static int refuse(const Displaced *d, mode_t type, Error *err) {
         if (type == 0 || type == d->after.state.type)
                 return 0;
-        return error_set(err, -EEXIST, ERR_EXISTS, "Move it away first.", "cannot write \"/%s\": what is there is not a %s", d->path,
+        return error_set(err, -EEXIST, ERR_EXISTS, "Move it away first.",
+                         "cannot write \"/%s\": what is there is not a %s", d->path,
                          S_ISLNK(d->after.state.type) ? "link" : "regular file");
 }
 
@@ -87,7 +88,8 @@ static int remove_second_names(const Displaced *d, Error *err) {
         return r;
 }
 
-/* Only where path is as captured. What put it back is made durable first: the other name may be the only durable one of the captured file. */
+/* Only where path is as captured. What put it back is made durable first: the other name may be the only durable one
+ * of the captured file. */
 static int remove_leftovers(const Displaced *d, const View *v, Error *err) {
         int r = fs_sync_parent(d->host->root, d->path, err);
         if (r == 0)
@@ -97,7 +99,8 @@ static int remove_leftovers(const Displaced *d, const View *v, Error *err) {
 
 int conflict_keep(const Host *host, const char *path, const char *what, Error *err) {
         for (unsigned i = 1; i <= CONFLICTS_MAX; i++) {
-                _cleanup_free_ char *to = i == 1 ? text_format("%s.pawl-conflict", what) : text_format("%s.pawl-conflict.%u", what, i);
+                _cleanup_free_ char *to =
+                        i == 1 ? text_format("%s.pawl-conflict", what) : text_format("%s.pawl-conflict.%u", what, i);
                 if (!to)
                         return error_no_memory(err);
                 int r = fs_rename_durably(host->root, path, to, err);
@@ -106,13 +109,14 @@ int conflict_keep(const Host *host, const char *path, const char *what, Error *e
                 if (r != -EEXIST)
                         return r == -ENOENT ? 0 : r;
         }
-        return error_set(err, -EEXIST, ERR_EXISTS, "Remove the ones that are no longer needed.", "there are too many files \"/%s.pawl-conflict\"", what);
+        return error_set(err, -EEXIST, ERR_EXISTS, "Remove the ones that are no longer needed.",
+                         "there are too many files \"/%s.pawl-conflict\"", what);
 }
 
-/* ---- Apply ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Apply ------------------------------------------------------------------------------------------------------- */
 
-/* The exchange met something else than what was captured: that goes back to its place. Should it have been written to once more, that is kept
- * as well. */
+/* The exchange met something else than what was captured: that goes back to its place. Should it have been written
+ * to once more, that is kept as well. */
 static int exchange_back(const Displaced *d, View *v, Error *err) {
         int r = fs_publish_exchange(d->host->root, v->staged, d->path, err);
         if (r == -ENOENT)
@@ -169,7 +173,8 @@ int displaced_apply(const Displaced *d, Change *ret, Error *err) {
                 return 0;
         }
         if (wanted_is(&d->after, &v.at_path)) {
-                /* An earlier try died behind its rename; whether that is durable is not known. Without the before-image beside it, it is not ours. */
+                /* An earlier try died behind its rename; whether that is durable is not known. Without the
+                 * before-image beside it, it is not ours. */
                 if (was_there(d) && !wanted_is(&d->before, &v.at_staged))
                         return foreign(d, err);
                 r = fs_sync_parent(d->host->root, d->path, err);
@@ -181,7 +186,7 @@ int displaced_apply(const Displaced *d, Change *ret, Error *err) {
         return r;
 }
 
-/* ---- Revert ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Revert ------------------------------------------------------------------------------------------------------ */
 
 static int restore(const Displaced *d, View *v, Error *err) {
         if (!was_there(d)) {
@@ -202,7 +207,8 @@ static int restore(const Displaced *d, View *v, Error *err) {
         return r < 0 && r != -ENOENT ? r : foreign(d, err);
 }
 
-/* A person decided: what is foreign steps aside. By two renames, so that at no moment something foreign has a name that is ours to delete. */
+/* A person decided: what is foreign steps aside. By two renames, so that at no moment something foreign has a name
+ * that is ours to delete. */
 static int restore_forced(const Displaced *d, const View *v, Error *err) {
         bool is_kept = wanted_is(&d->before, &v->at_staged);
         if (was_there(d) && !is_kept)
@@ -229,7 +235,7 @@ int displaced_revert(const Displaced *d, Error *err) {
         return d->host->is_forced ? restore_forced(d, &v, err) : foreign(d, err);
 }
 
-/* ---- Probe, tidy ------------------------------------------------------------------------------------------------------------ */
+/* ---- Probe, tidy ------------------------------------------------------------------------------------------------- */
 
 int displaced_probe(const Displaced *d, Probe *ret, Error *err) {
         _cleanup_(view_done) View v = {0};
@@ -237,12 +243,12 @@ int displaced_probe(const Displaced *d, Probe *ret, Error *err) {
         if (r < 0)
                 return r;
         bool is_beside = v.at_staged.type != 0;
-        if (wanted_is(&d->before, &v.at_path))
-                *ret = is_beside && !is_unchanged(d) ? PROBE_PARTIAL : PROBE_BEFORE;
+        if (is_unchanged(d)) /* whatever it is now, nothing of it is ours */
+                *ret = PROBE_BEFORE;
+        else if (wanted_is(&d->before, &v.at_path))
+                *ret = is_beside ? PROBE_PARTIAL : PROBE_BEFORE;
         else if (!wanted_is(&d->after, &v.at_path))
                 *ret = PROBE_FOREIGN;
-        else if (is_unchanged(d))
-                *ret = PROBE_BEFORE;
         else if (was_there(d))
                 *ret = wanted_is(&d->before, &v.at_staged) ? PROBE_AFTER : PROBE_FOREIGN;
         else
@@ -255,7 +261,8 @@ int displaced_tidy(const Displaced *d, Error *err) {
         int r = view_look(d, &v, err);
         if (r < 0)
                 return r;
-        bool is_displaced = v.at_staged.type != 0 && wanted_is(&d->after, &v.at_path) && was_there(d) && !is_unchanged(d);
+        bool is_displaced =
+                v.at_staged.type != 0 && wanted_is(&d->after, &v.at_path) && was_there(d) && !is_unchanged(d);
         bool is_known = wanted_is(&d->before, &v.at_staged) || wanted_is(&d->after, &v.at_staged);
         /* Died between an exchange and finding out that it displaced someone else's. */
         r = is_displaced && !is_known ? conflict_keep(d->host, v.staged, d->path, err) : remove_name(d, v.staged, err);

@@ -10,8 +10,9 @@
  *      done, where something was there     after    before
  *      done, where nothing was there       after    -
  *
- * Staging again in the third would destroy the before-image, so everything here begins with a look at both names.
- * A file system without RENAME_EXCHANGE adds "<staged>.new" and "<staged>.old", which are never the only name of anything.
+ * Staging again in the third would destroy the before-image, so everything here begins with a look at both names. A
+ * file system without RENAME_EXCHANGE adds "<staged>.new" and "<staged>.old", which are never the only name of
+ * anything.
  */
 #pragma once
 
@@ -34,13 +35,14 @@ typedef struct Displaced {
         const Value *args; /* for stage; borrowed */
 } Displaced;
 
-/* The last two name what they refuse: -EEXIST (ERR_EXISTS) when something is there that is not of the type of `after`. */
+/* As a manager's operations. check and apply refuse what is there and of another type than `after`: -EEXIST (ERR_EXISTS),
+ * untouched. */
 int displaced_check(const Displaced *d, Error *err);
 int displaced_apply(const Displaced *d, Change *ret, Error *err);
 int displaced_revert(const Displaced *d, Error *err);
 int displaced_probe(const Displaced *d, Probe *ret, Error *err);
-/* Only host, path, before and after are needed. */
 int displaced_tidy(const Displaced *d, Error *err);
 
-/* Moves what is at path to "<path>.pawl-conflict" (or .2, .3 ...), because a person decided for what was captured. Missing is success. */
+/* Moves what is at path to "<path>.pawl-conflict" (or .2, .3 ...), because a person decided for what was captured.
+ * Missing is success. */
 int conflict_keep(const Host *host, const char *path, const char *what, Error *err);

@@ -2,8 +2,8 @@
 /*
  * Manager "file": a whole file with its mode and owner.
  *
- * What it replaces is kept as the inode itself, so that ACLs and attributes come back with it; the journal holds only what is needed to recognise
- * it. Of a secret file the digest is a secret too: it would confirm a guess.
+ * What it replaces is kept as the inode itself, so that ACLs and attributes come back with it; the journal holds
+ * only what is needed to recognise it. Of a secret file the digest is a secret too: it would confirm a guess.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ static int content_of(const Value *args, const Value **ret, Error *err) {
                 return error_set(err, -EINVAL, ERR_FAILED, NULL, "the content of \"%s\" is neither a text nor a secret",
                                  value_get_text_or(args, "path", "?"));
         if (content->is_sealed)
-                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "the content of \"%s\" is sealed, and its key is not at hand",
+                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL,
+                                 "the content of \"%s\" is sealed, and its key is not at hand",
                                  value_get_text_or(args, "path", "?"));
         *ret = content;
         return 0;
@@ -56,7 +57,11 @@ static int after_of(const Value *args, Wanted *ret, Error *err) {
         if (r < 0)
                 return r;
         FsAttrs attrs = attrs_of(args);
-        *ret = (Wanted){.state = {.type = S_IFREG, .mode = attrs.mode, .uid = attrs.owner.uid, .gid = attrs.owner.gid, .size = content->bytes.size}};
+        *ret = (Wanted){.state = {.type = S_IFREG,
+                                  .mode = attrs.mode,
+                                  .uid = attrs.owner.uid,
+                                  .gid = attrs.owner.gid,
+                                  .size = content->bytes.size}};
         return sha256_of(content->bytes.data, content->bytes.size, ret->state.sha256, err);
 }
 
@@ -73,10 +78,12 @@ static int before_of(const Value *args, const Value *before, Wanted *ret, Error 
                 return 0;
         bool has_bytes = value_is(digest, VALUE_BYTES) || value_is(digest, VALUE_SECRET);
         if (has_bytes && digest->is_sealed)
-                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "what was captured of \"%s\" is sealed, and its key is not at hand",
+                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL,
+                                 "what was captured of \"%s\" is sealed, and its key is not at hand",
                                  value_get_text_or(args, "path", "?"));
         if (!has_bytes || digest->bytes.size != DIGEST_SIZE)
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "what was captured of \"%s\" has no digest", value_get_text_or(args, "path", "?"));
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "what was captured of \"%s\" has no digest",
+                                 value_get_text_or(args, "path", "?"));
         memcpy(ret->state.sha256, digest->bytes.data, DIGEST_SIZE);
         return 0;
 }
@@ -84,7 +91,9 @@ static int before_of(const Value *args, const Value *before, Wanted *ret, Error 
 static int stage(const Displaced *d, const char *staged, Error *err) {
         const Value *content;
         int r = content_of(d->args, &content, err);
-        return r < 0 ? r : fs_stage_file(d->host->root, staged, content->bytes.data, content->bytes.size, attrs_of(d->args), err);
+        return r < 0 ? r
+                     : fs_stage_file(d->host->root, staged, content->bytes.data, content->bytes.size, attrs_of(d->args),
+                                     err);
 }
 
 static int displaced_of(const Host *host, const Value *args, const Value *before, Displaced *ret, Error *err) {
@@ -110,9 +119,12 @@ static int capture(const Host *host, const Value *args, Value **ret_before, Erro
         r = before ? value_set_int(before, "type", s.type, err) : error_no_memory(err);
         if (r == 0 && s.type != 0) {
                 bool is_secret = value_is(value_get(args, "content"), VALUE_SECRET);
-                Value *digest = is_secret ? value_new_secret(s.sha256, sizeof(s.sha256)) : value_new_bytes(s.sha256, sizeof(s.sha256));
-                if ((r = value_set(before, "sha256", digest, err)) < 0 || (r = value_set_int(before, "mode", s.mode, err)) < 0 ||
-                    (r = value_set_int(before, "uid", s.uid, err)) < 0 || (r = value_set_int(before, "gid", s.gid, err)) < 0 ||
+                Value *digest = is_secret ? value_new_secret(s.sha256, sizeof(s.sha256))
+                                          : value_new_bytes(s.sha256, sizeof(s.sha256));
+                if ((r = value_set(before, "sha256", digest, err)) < 0 ||
+                    (r = value_set_int(before, "mode", s.mode, err)) < 0 ||
+                    (r = value_set_int(before, "uid", s.uid, err)) < 0 ||
+                    (r = value_set_int(before, "gid", s.gid, err)) < 0 ||
                     (r = value_set_int(before, "size", (int64_t)s.size, err)) < 0)
                         return r;
                 r = value_set_int(before, "inode", (int64_t)s.inode, err);
@@ -182,8 +194,8 @@ static int verify(const Host *host, const Value *args, const Value *facts, Error
         (void)snprintf(how, sizeof(how), "its mode %04o instead of %04o", (unsigned)s.mode, (unsigned)after.state.mode);
         if (s.mode != after.state.mode)
                 return drift(path, how, err);
-        (void)snprintf(how, sizeof(how), "its owner %ld:%ld instead of %ld:%ld", (long)s.uid, (long)s.gid, (long)(int32_t)after.state.uid,
-                       (long)(int32_t)after.state.gid);
+        (void)snprintf(how, sizeof(how), "its owner %ld:%ld instead of %ld:%ld", (long)s.uid, (long)s.gid,
+                       (long)(int32_t)after.state.uid, (long)(int32_t)after.state.gid);
         return wanted_is(&after, &s) ? 0 : drift(path, how, err);
 }
 
@@ -194,7 +206,8 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
 }
 
 static int describe(const Value *args, char **ret, Error *err) {
-        char *line = text_format("write %s (%04o)", value_get_text_or(args, "path", "?"), (unsigned)value_get_int(args, "mode", 0));
+        char *line = text_format("write %s (%04o)", value_get_text_or(args, "path", "?"),
+                                 (unsigned)value_get_int(args, "mode", 0));
         if (!line)
                 return error_no_memory(err);
         *ret = line;

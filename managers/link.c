@@ -24,7 +24,8 @@ static const Field link_before[] = {
 
 /* Mode and owner of a link mean nothing. */
 static int wanted_link(const char *target, Wanted *ret, Error *err) {
-        *ret = (Wanted){.state = {.type = S_IFLNK, .uid = (uid_t)-1, .gid = (gid_t)-1, .size = strlen(target)}, .any_mode = true};
+        *ret = (Wanted){.state = {.type = S_IFLNK, .uid = (uid_t)-1, .gid = (gid_t)-1, .size = strlen(target)},
+                        .any_mode = true};
         return sha256_of(target, ret->state.size, ret->state.sha256, err);
 }
 
@@ -33,7 +34,9 @@ static int before_of(const Value *before, Wanted *ret, Error *err) {
         if (target)
                 return wanted_link(target, ret, err);
         mode_t type = value_get_bool(before, "absent", true) ? 0 : (mode_t)value_get_int(before, "type", 0);
-        *ret = (Wanted){.state = {.type = type, .uid = (uid_t)-1, .gid = (gid_t)-1}, .any_mode = true, .any_content = true};
+        *ret = (Wanted){.state = {.type = type, .uid = (uid_t)-1, .gid = (gid_t)-1},
+                        .any_mode = true,
+                        .any_content = true};
         return 0;
 }
 
@@ -113,8 +116,9 @@ static int verify(const Host *host, const Value *args, const Value *facts, Error
         if (r < 0)
                 return r;
         if (strcmp(target, wanted) != 0)
-                return error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" is not as it was written: it points to \"%s\" instead of \"%s\"", path, target,
-                                 wanted);
+                return error_set(err, -ESTALE, ERR_DRIFT, NULL,
+                                 "\"/%s\" is not as it was written: it points to \"%s\" instead of \"%s\"", path,
+                                 target, wanted);
         return 0;
 }
 
@@ -125,7 +129,8 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
 }
 
 static int describe(const Value *args, char **ret, Error *err) {
-        char *line = text_format("point %s to %s", value_get_text_or(args, "path", "?"), value_get_text_or(args, "target", "?"));
+        char *line = text_format("point %s to %s", value_get_text_or(args, "path", "?"),
+                                 value_get_text_or(args, "target", "?"));
         if (!line)
                 return error_no_memory(err);
         *ret = line;

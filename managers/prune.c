@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "prune": deletes old releases. A finish step. Only what carries the mark of a release is deleted, and never the one that `current`
- * points to, whatever the list says.
+ * Manager "prune": deletes old releases. A finish step. Only what carries the mark of a release is deleted, and
+ * never the one that `current` points to, whatever the list says.
  */
 #include <errno.h>
 #include <string.h>
@@ -81,7 +81,8 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         for (size_t i = 0; r >= 0 && i < value_count(versions); i++) {
                 const char *version = value_text(value_at(versions, i));
                 if (!is_version(version))
-                        return error_set(err, -EINVAL, ERR_FAILED, NULL, "\"%s\" cannot be the version of a release", version ? version : "");
+                        return error_set(err, -EINVAL, ERR_FAILED, NULL, "\"%s\" cannot be the version of a release",
+                                         version ? version : "");
                 r = prune_one(host, &releases, version, i + 1, err);
                 if (r > 0)
                         change = CHANGE_CHANGED;

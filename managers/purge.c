@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "purge": deletes what a person asked to delete. A finish step: it runs when the transaction is committed, until it is done.
+ * Manager "purge": deletes what a person asked to delete. A finish step: it runs when the transaction is committed,
+ * until it is done.
  */
 #include <errno.h>
 
@@ -39,7 +40,9 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
 static int verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         const char *path = value_get_text(args, "path");
-        return fs_exists(host->root, path) ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was deleted and is there again", path) : 0;
+        return fs_exists(host->root, path)
+                       ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was deleted and is there again", path)
+                       : 0;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 
-#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/displaced.h"
 #include "managers/trash.h"
@@ -38,7 +37,8 @@ int trash_delete(const Host *host, const char *path, const char *trash, Error *e
         if (r == -ENOENT)
                 return fs_sync_parent(host->root, path, err);
         if (r == -EEXIST)
-                return error_set(err, r, ERR_EXISTS, NULL, "could not move \"/%s\" away: \"/%s\" is in the way", path, trash);
+                return error_set(err, r, ERR_EXISTS, NULL, "could not move \"/%s\" away: \"/%s\" is in the way", path,
+                                 trash);
         return r < 0 ? r : fs_remove_tree(host->root, trash, err);
 }
 
@@ -78,7 +78,8 @@ static bool existed(const Value *before) {
 
 static int foreign(const Value *args, Error *err) {
         return error_set(err, -ESTALE, ERR_FOREIGN, "Look at it; then keep it, or put the captured one back.",
-                         "\"/%s\" was changed by someone else meanwhile; it is left as it is", value_get_text(args, "path"));
+                         "\"/%s\" was changed by someone else meanwhile; it is left as it is",
+                         value_get_text(args, "path"));
 }
 
 static int capture(const Host *host, const Value *args, Value **ret_before, Error *err) {
@@ -130,7 +131,7 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
                 return v.is_captured ? fs_sync_parent(host->root, path, err) : foreign(args, err);
         if (v.is_at_path && host->is_forced)
                 r = conflict_keep(host, path, path, err);
-        else if (v.is_at_path && !mutant_is("no-compare"))
+        else if (v.is_at_path)
                 r = foreign(args, err);
         if (r == 0)
                 r = fs_rename_durably(host->root, v.trash, path, err);
@@ -154,7 +155,9 @@ static int probe(const Host *host, const Value *args, const Value *before, Probe
 static int verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         const char *path = value_get_text(args, "path");
-        return fs_exists(host->root, path) ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was removed and is there again", path) : 0;
+        return fs_exists(host->root, path)
+                       ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was removed and is there again", path)
+                       : 0;
 }
 
 static int tidy(const Host *host, const Value *args, const Value *before, Error *err) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line is one variable, in both directions: a value that would need a second line is refused, so that no value can smuggle in a variable.
- * Messages name the line, never what it holds: these files are where secrets live.
+ * One line is one variable, in both directions: a value that would need a second line is refused, so that no value
+ * can smuggle in a variable. Messages name the line, never what it holds: these files are where secrets live.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ bool env_key_is_valid(const char *key) {
         return key && key_is_valid(key, strlen(key));
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Span {
         const char *at;
@@ -141,7 +141,8 @@ static int reader_line(Reader *x, Span s, Error *err) {
         s = trim(s);
         if (s.n == 0 || s.at[0] == '#' || s.at[0] == ';')
                 return 0;
-        if (s.n >= sizeof(export) && memcmp(s.at, export, sizeof(export) - 1) == 0 && is_space(s.at[sizeof(export) - 1]))
+        if (s.n >= sizeof(export) && memcmp(s.at, export, sizeof(export) - 1) == 0 &&
+            is_space(s.at[sizeof(export) - 1]))
                 s = trim((Span){s.at + sizeof(export), s.n - sizeof(export)});
         const char *equals = memchr(s.at, '=', s.n);
         if (!equals)
@@ -173,8 +174,9 @@ static int reader_check_twice(Reader *x, Error *err) {
                 qsort(x->keys, x->n_keys, sizeof(*x->keys), key_compare);
         for (size_t i = 1; i < x->n_keys; i++)
                 if (strcmp(x->keys[i - 1].name, x->keys[i].name) == 0)
-                        return error_set(err, -EINVAL, ERR_SPEC, "Remove one of the two.", "%s:%zu: \"%s\" is set already on line %zu", x->name,
-                                         x->keys[i].line, x->keys[i].name, x->keys[i - 1].line);
+                        return error_set(err, -EINVAL, ERR_SPEC, "Remove one of the two.",
+                                         "%s:%zu: \"%s\" is set already on line %zu", x->name, x->keys[i].line,
+                                         x->keys[i].name, x->keys[i - 1].line);
         return 0;
 }
 
@@ -199,7 +201,7 @@ int env_file_parse(const char *text, size_t size, const char *name, bool as_secr
         return r;
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static int entry_compare(const void *a, const void *b) {
         const MapEntry *const *x = a, *const *y = b;
@@ -209,14 +211,17 @@ static int entry_compare(const void *a, const void *b) {
 static int entry_check(const MapEntry *e, Error *err) {
         const Value *v = e->value;
         if (!env_key_is_valid(e->name))
-                return error_set(err, -EINVAL, ERR_SPEC, "A key is letters, digits and \"_\", and does not begin with a digit.",
+                return error_set(err, -EINVAL, ERR_SPEC,
+                                 "A key is letters, digits and \"_\", and does not begin with a digit.",
                                  "\"%s\" cannot be the name of a variable", e->name ? e->name : "");
         if (!(value_is(v, VALUE_TEXT) || value_is(v, VALUE_SECRET)))
                 return error_set(err, -EINVAL, ERR_SPEC, NULL, "the value of \"%s\" is not a text", e->name);
         if (v->is_sealed)
-                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "the value of \"%s\" is sealed, and its key is not at hand", e->name);
+                return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL,
+                                 "the value of \"%s\" is sealed, and its key is not at hand", e->name);
         if (memchr(v->bytes.data, '\n', v->bytes.size) || !utf8_is_valid(v->bytes.data, v->bytes.size))
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "the value of \"%s\" must be one line of UTF-8 text", e->name);
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "the value of \"%s\" must be one line of UTF-8 text",
+                                 e->name);
         return 0;
 }
 

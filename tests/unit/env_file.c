@@ -59,7 +59,8 @@ static const Read reads[] = {
 static char *joined(const Value *map) {
         _cleanup_text_ Text out = {0};
         for (size_t i = 0; i < value_count(map); i++)
-                text_addf(&out, "%s%s=%s", i == 0 ? "" : "|", map->map.entries[i].name, map->map.entries[i].value->bytes.data);
+                text_addf(&out, "%s%s=%s", i == 0 ? "" : "|", map->map.entries[i].name,
+                          map->map.entries[i].value->bytes.data);
         return text_take(&out);
 }
 
@@ -113,7 +114,9 @@ static void a_file_full_of_keys_is_read_in_no_time(void **state) {
 
 static void errors_never_show_a_value(void **state) {
         (void)state;
-        static const char *const texts[] = {"hunter2\n", "A=\"hunter2\n", "A='hunter2'x\n", "A=hunter2\nA=hunter2\n", "A=hunter2\377\n", "hunter2 x=1\n"};
+        static const char *const texts[] = {"hunter2\n",       "A=\"hunter2\n",
+                                            "A='hunter2'x\n",  "A=hunter2\nA=hunter2\n",
+                                            "A=hunter2\377\n", "hunter2 x=1\n"};
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 Value *map = NULL;
                 assert_int_equal(env_file_parse(texts[i], strlen(texts[i]), "env", true, &map, &err), -EINVAL);
@@ -146,7 +149,8 @@ static const struct {
 static void every_value_is_written_as_documented_and_read_back(void **state) {
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(writes); i++) {
-                _cleanup_(value_freep) Value *map = map_of("A", value_new_text(writes[i].value)), *text = NULL, *again = NULL;
+                _cleanup_(value_freep) Value *map = map_of("A", value_new_text(writes[i].value)), *text = NULL,
+                                             *again = NULL;
                 assert_int_equal(env_file_format(map, &text, &err), 0);
                 assert_true(value_is(text, VALUE_SECRET));
                 assert_string_equal(text->bytes.data, writes[i].written);
@@ -158,7 +162,8 @@ static void every_value_is_written_as_documented_and_read_back(void **state) {
 
 static void keys_are_sorted_and_secrets_are_written(void **state) {
         (void)state;
-        _cleanup_(value_freep) Value *map = map_of("PORT", value_new_text("3000")), *text = NULL, *none = value_new_map(), *empty = NULL;
+        _cleanup_(value_freep) Value *map = map_of("PORT", value_new_text("3000")), *text = NULL,
+                                     *none = value_new_map(), *empty = NULL;
         assert_int_equal(value_set(map, "API_KEY", value_new_secret("s 3", 3), NULL), 0);
         assert_int_equal(value_set_text(map, "Z", "1", NULL), 0);
         assert_int_equal(value_set_text(map, "A", "1", NULL), 0);
@@ -171,14 +176,10 @@ static void keys_are_sorted_and_secrets_are_written(void **state) {
 static void no_value_can_smuggle_in_a_variable(void **state) {
         (void)state;
         static const char nul[] = "x\0y";
-        Value *bad[] = {map_of("A", value_new_text("x\nB=1")),
-                        map_of("A", value_new_secret("x\nB=1", 5)),
-                        map_of("A", value_new_secret(nul, 3)),
-                        map_of("A", value_new_secret("\377", 1)),
-                        map_of("A=1\nB", value_new_text("x")),
-                        map_of("", value_new_text("x")),
-                        map_of("A", value_new_int(1)),
-                        map_of("A", value_new_sealed("x", 1))};
+        Value *bad[] = {map_of("A", value_new_text("x\nB=1")), map_of("A", value_new_secret("x\nB=1", 5)),
+                        map_of("A", value_new_secret(nul, 3)), map_of("A", value_new_secret("\377", 1)),
+                        map_of("A=1\nB", value_new_text("x")), map_of("", value_new_text("x")),
+                        map_of("A", value_new_int(1)),         map_of("A", value_new_sealed("x", 1))};
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 Value *text = NULL;
                 assert_int_equal(env_file_format(bad[i], &text, &err), i == 7 ? -ENOKEY : -EINVAL);
@@ -190,7 +191,8 @@ static void no_value_can_smuggle_in_a_variable(void **state) {
 static void keys_are_what_a_shell_takes(void **state) {
         (void)state;
         assert_true(env_key_is_valid("A") && env_key_is_valid("_") && env_key_is_valid("a_9"));
-        assert_false(env_key_is_valid(NULL) || env_key_is_valid("") || env_key_is_valid("9") || env_key_is_valid("a b") || env_key_is_valid("a."));
+        assert_false(env_key_is_valid(NULL) || env_key_is_valid("") || env_key_is_valid("9") ||
+                     env_key_is_valid("a b") || env_key_is_valid("a."));
 }
 
 int main(void) {

@@ -347,7 +347,9 @@ static void a_staged_file_is_complete_before_it_has_its_name(void **state) {
         struct stat st;
         watched = "env";
         mode_t old = umask(077);
-        assert_int_equal(fs_stage_file(root, ".pawl-1-0", "hello", 5, (FsAttrs){0640, (FsOwner){getuid(), getgid()}}, &err), 0);
+        assert_int_equal(fs_stage_file(root, ".pawl-1-0", "hello", 5, (FsAttrs){0640, (FsOwner){getuid(), getgid()}},
+                                       &err),
+                         0);
         umask(old);
         int at = synced_at(inode_of(".pawl-1-0"));
         assert_true(at >= 0);

@@ -92,7 +92,8 @@ static void old_releases_go_and_the_rest_stays(void **state) {
 
 static void the_release_in_use_stays_however_it_is_linked(void **state) {
         Fixture *f = *state;
-        static const char *const targets[] = {"releases/v1", "releases/v1/", "./releases/../releases/v1", "/" RELEASES "/v1"};
+        static const char *const targets[] = {"releases/v1", "releases/v1/", "./releases/../releases/v1",
+                                              "/" RELEASES "/v1"};
         prunes(f, (const char *const[]){"v1", NULL});
         for (size_t i = 0; i < ELEMENTSOF(targets); i++) {
                 assert_int_equal(symlink(targets[i], at(f, SERVICE "/current")), 0);
@@ -131,7 +132,8 @@ static void what_a_crash_left_half_deleted_goes(void **state) {
 
 static void a_version_cannot_lead_elsewhere(void **state) {
         Fixture *f = *state;
-        static const char *const versions[] = {"..", ".", "", "../releases/v1", "/v1", "v1/", "v1/web", ".pawl-trash-7-4"};
+        static const char *const versions[] = {"..",  ".",   "",       "../releases/v1",
+                                               "/v1", "v1/", "v1/web", ".pawl-trash-7-4"};
         for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
                 prunes(f, (const char *const[]){versions[i], NULL});
                 assert_int_equal(apply(f), -EINVAL);

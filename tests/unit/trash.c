@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The managers "trash" and "purge": gone from sight at once, gone for good only at the end, and never over somebody else's. */
+/* The managers "trash" and "purge": gone from sight at once, gone for good only at the end, and never over somebody
+ * else's. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
