@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does the host still hold what was committed? Each artifact is looked at by the manager that made it; nothing is changed. */
+/* Does the host still hold what was committed? Each artifact is looked at by the manager that made it. */
 #include <errno.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ typedef struct Check {
         int64_t n_drift, n_skipped;
 } Check;
 
-/* ---- Rows ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* What is written with a secret can be compared only with its key; without one the rest is checked all the same. */
 static void host_key_try(Engine *e) {
@@ -45,7 +45,7 @@ static bool has_sealed(const Value *v) {
         return false;
 }
 
-/* ---- Artifacts -------------------------------------------------------------------------------------------------------------- */
+/* ---- Artifacts --------------------------------------------------------------------------------------------------- */
 
 static int add_result(Check *c, const char *name, const char *state, const char *why, Error *err) {
         _cleanup_(value_freep) Value *item = value_new_map();
@@ -116,7 +116,7 @@ static int service_check(Check *c, const char *service, Value *row, Value *servi
         return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
 }
 
-/* ---- All of them ------------------------------------------------------------------------------------------------------------ */
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 static int services_check(Check *c, const char *service, Value *services, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Can pawl do its work here, and is everything it keeps sound? Each row of the table looks at one thing, changes nothing, and says what to do. Works without a
- * journal and on a damaged one: none of the rows may fail, it can only find.
+ * Can pawl do its work here, and is everything it keeps sound? Each row of the table looks at one thing, changes nothing,
+ * and says what to do. Works without a journal and on a damaged one: no row can fail, it can only find.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -56,7 +56,7 @@ static void found_error(Finding *f, FindingState state, const Error *why) {
         f->hint = f->hint_buffer;
 }
 
-/* ---- The host --------------------------------------------------------------------------------------------------------------- */
+/* ---- The host ---------------------------------------------------------------------------------------------------- */
 
 static void look_rights(Engine *e, Finding *f) {
         if (geteuid() == 0)
@@ -107,8 +107,7 @@ static void look_clock(Engine *e, Finding *f) {
         if (clock_is_trusted())
                 found(f, FINDING_OK, NULL, "%s", now);
         else
-                found(f, FINDING_WARNING,
-                      "Set the clock; until then times in the history mean little. The order of records does not depend on it.",
+                found(f, FINDING_WARNING, "Set the clock; until then times in the history mean little.",
                       "the clock says %s, which cannot be", now);
 }
 
@@ -175,7 +174,7 @@ static void look_directories(Engine *e, Finding *f) {
                 found(f, FINDING_OK, NULL, "%zu directories with the right owner and mode", n);
 }
 
-/* ---- Configuration ---------------------------------------------------------------------------------------------------------- */
+/* ---- Configuration ----------------------------------------------------------------------------------------------- */
 
 static void look_config(Engine *e, Finding *f) {
         size_t n_set = 0;
@@ -218,7 +217,7 @@ static void look_managers(Engine *e, Finding *f) {
         found(f, FINDING_OK, NULL, "all %zu kinds of artifacts can be made", n);
 }
 
-/* ---- The journal ------------------------------------------------------------------------------------------------------------ */
+/* ---- The journal ------------------------------------------------------------------------------------------------- */
 
 static bool journal_is_made(const Engine *e) {
         return fs_exists(e->root, PAWL_DIR "/journal") || fs_exists(e->root, PAWL_DIR "/journal.head");
@@ -304,7 +303,7 @@ static void look_open(Engine *e, Finding *f) {
               value_count(rows) > 0 ? "a flow is running now" : "every transaction is settled");
 }
 
-/* ---- The table -------------------------------------------------------------------------------------------------------------- */
+/* ---- The table --------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Init: opening for writing makes everything that pawl needs; here is told what was made, and a configuration to edit is added. */
+/* Opening for writing makes everything that pawl needs; here it is told, and a configuration to edit is added. */
 #include <fcntl.h>
 #include <string.h>
 

@@ -9,7 +9,7 @@
 
 #define INSPECT_SIZE_MAX (1u << 20)
 
-/* ---- Covering --------------------------------------------------------------------------------------------------------------- */
+/* ---- Covering ---------------------------------------------------------------------------------------------------- */
 
 /* A name is secret by the way it sounds, or because the spec says so. */
 static bool line_is_secret(const Value *secrets, const char *line, size_t n_name) {
@@ -53,7 +53,7 @@ static int cover_env(const Value *secrets, const char *text, char **ret, Error *
         return *ret ? 0 : error_no_memory(err);
 }
 
-/* ---- One file --------------------------------------------------------------------------------------------------------------- */
+/* ---- One file ---------------------------------------------------------------------------------------------------- */
 
 typedef enum InspectKind { INSPECT_TEXT, INSPECT_ENV, INSPECT_LINK, INSPECT_SECRET } InspectKind;
 

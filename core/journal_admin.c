@@ -21,7 +21,7 @@ static int set_hex(Value *map, const char *name, const void *data, size_t size, 
         return value_set_text(map, name, hex, err);
 }
 
-/* ---- Numbers ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 int engine_journal_stat(Engine *e, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map();
@@ -63,7 +63,7 @@ int engine_journal_stat(Engine *e, Value **ret, Error *err) {
         return 0;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Records ----------------------------------------------------------------------------------------------------- */
 
 /* Copies: while the journal is read it may not be asked for the plan a record belongs to. */
 typedef struct Batch {
@@ -134,7 +134,7 @@ int engine_journal_list(Engine *e, uint64_t from, size_t limit, Value **ret, Err
         return 0;
 }
 
-/* ---- Export ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Export ------------------------------------------------------------------------------------------------------ */
 
 /* `hash` is what the next record chains to; NULL where that is not known. */
 static int export_record(RecordView *view, const Record *record, const uint8_t *hash, char **ret, Error *err) {
@@ -149,7 +149,7 @@ static int export_record(RecordView *view, const Record *record, const uint8_t *
         return r < 0 ? r : json_encode(v, JSON_COMPACT, ret, err);
 }
 
-/* Of n records read, all are written whose successor was read as well; the last one only at the head, whose hash is kept. */
+/* A record's hash stands in its successor; that of the head is kept by the journal. */
 static const uint8_t *hash_of(const RecordList *list, size_t i, const JournalStat *stat) {
         if (i + 1 < list->n)
                 return list->records[i + 1].seq == list->records[i].seq + 1 ? list->records[i + 1].prev : NULL;
@@ -183,7 +183,7 @@ int engine_journal_export(Engine *e, void (*line)(void *userdata, const char *te
         return r;
 }
 
-/* ---- Verify, rebuild, repair ------------------------------------------------------------------------------------------------ */
+/* ---- Verify, rebuild, repair ------------------------------------------------------------------------------------- */
 
 static int report_value(const JournalReport *report, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map();

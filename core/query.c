@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is there and how it is: the rows say what was told, the runtime says what is. A state is asked for each time and never stored, so none of these
- * answers can be stale.
+ * What is there and how it is: the rows say what was told, the runtime says what is. A state is asked for each time and
+ * never stored, so none of these answers can be stale.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +33,7 @@ static int copy_keys(Value *to, const Value *from, const char *const *names, Err
         return r;
 }
 
-/* ---- One line --------------------------------------------------------------------------------------------------------------- */
+/* ---- One line ---------------------------------------------------------------------------------------------------- */
 
 /* What is being put together about one service. */
 typedef struct View {
@@ -60,7 +60,7 @@ static const Value *open_find(const Value *opens, const char *service) {
         return NULL;
 }
 
-/* Its process lives as long as somebody holds the service's lock; what cannot be known is shown as what asks for a look. */
+/* Its process lives as long as somebody holds the service's lock; what cannot be known is shown as on hold. */
 static int add_open(View *v, Error *err) {
         const Value *open = open_find(v->opens, v->service);
         if (!open)
@@ -128,9 +128,9 @@ static int add_line(View *v, Error *err) {
         return r < 0 ? r : add_open(v, err);
 }
 
-/* ---- List ------------------------------------------------------------------------------------------------------------------- */
+/* ---- List -------------------------------------------------------------------------------------------------------- */
 
-/* Services with a row, and behind them those whose first transaction has not ended: a deploy on hold must not be out of sight. */
+/* Services with a row, then those whose first transaction has not ended: a deploy on hold must not be out of sight. */
 static int known_services(const Value *rows, const Value *opens, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *known = value_new_map();
         int r = known ? 0 : error_no_memory(err);
@@ -172,7 +172,7 @@ int engine_list(Engine *e, Value **ret, Error *err) {
         return 0;
 }
 
-/* ---- Status ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Status ------------------------------------------------------------------------------------------------------ */
 
 /* An address may carry a password. */
 static int add_source(View *v, Error *err) {
@@ -227,7 +227,7 @@ static int add_list(View *v, size_t which, Error *err) {
         int r = list ? 0 : error_no_memory(err);
         if (r == 0 && row_key(prefix, "%s/%s/", view_lists[which].kind, v->service) > 0)
                 r = engine_rows(v->engine, prefix, 0, &rows, err);
-        for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
+        for (size_t i = 0; r == 0 && rows && i < value_count(rows); i++) {
                 Value *item = value_new_map();
                 r = value_append(list, item, err);
                 if (r == 0)
@@ -311,7 +311,7 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
         return 0;
 }
 
-/* ---- History ---------------------------------------------------------------------------------------------------------------- */
+/* ---- History ----------------------------------------------------------------------------------------------------- */
 
 static const char *row_suffix(const Row *row) {
         const char *slash = strrchr(row->key, '/');
@@ -356,7 +356,7 @@ int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Er
         return 0;
 }
 
-/* ---- Logs ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
                 void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err) {

@@ -10,7 +10,7 @@ void record_view_done(RecordView *v) {
         v->plan = plan_free(v->plan);
 }
 
-/* ---- Redaction -------------------------------------------------------------------------------------------------------------- */
+/* ---- Redaction --------------------------------------------------------------------------------------------------- */
 
 /* The new text takes the place of the old inside of the same node, so that whoever holds the node needs no telling. */
 static int redact_text(Value *v, bool is_secret, Error *err) {
@@ -41,7 +41,7 @@ int redact_tree(Value *tree, Error *err) {
         return redact(tree, false, err);
 }
 
-/* ---- The plan of a record --------------------------------------------------------------------------------------------------- */
+/* ---- The plan of a record ---------------------------------------------------------------------------------------- */
 
 /* Best effort: without a plan steps have numbers only. */
 static void plan_of(RecordView *v, uint64_t tx) {
@@ -64,7 +64,7 @@ static const Step *step_of(const RecordView *v, const Record *record) {
         return &v->plan->steps[record->step];
 }
 
-/* ---- Parts of bodies -------------------------------------------------------------------------------------------------------- */
+/* ---- Parts of bodies --------------------------------------------------------------------------------------------- */
 
 /* Long content is told by its length; the export has all of it. */
 static int hide_long(const Field *fields, Value *named, Error *err) {
@@ -173,7 +173,7 @@ static int view_part(RecordView *v, const Record *record, const MapEntry *entry,
         return *ret ? 0 : error_no_memory(err);
 }
 
-/* ---- A record --------------------------------------------------------------------------------------------------------------- */
+/* ---- A record ---------------------------------------------------------------------------------------------------- */
 
 static int view_body(RecordView *v, const Record *record, Value *out, Error *err) {
         _cleanup_(value_freep) Value *body = NULL, *shown = value_new_map();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A CHECKPOINT is costly (the whole journal is verified before anything is dropped), so it waits until a quarter more than is kept has gathered. It is made
- * from the rows inside of its own write: what another flow commits meanwhile is in it or behind it, never lost.
+ * A CHECKPOINT is costly (the whole journal is verified before anything is dropped), so it waits until a quarter more
+ * than is kept has gathered. It is made from the rows inside of its own write: what another flow commits meanwhile is in
+ * it or behind it, never lost.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void retention_done(Retention *x) {
 }
 #define _cleanup_retention_ _cleanup_(retention_done)
 
-/* ---- Is it time? ------------------------------------------------------------------------------------------------------------ */
+/* ---- Is it time? ------------------------------------------------------------------------------------------------- */
 
 static bool is_much(uint64_t n, uint64_t limit) {
         return n > limit + limit / 4;
@@ -63,7 +64,7 @@ static int is_due(Engine *e, Retention *ret, Error *err) {
         return is_much(n, ret->total) ? 1 : has_busy_service(e, services, ret->limit, err);
 }
 
-/* ---- Where is the cut? ------------------------------------------------------------------------------------------------------ */
+/* ---- Where is the cut? ------------------------------------------------------------------------------------------- */
 
 static uint64_t row_tx(const Row *row) {
         const char *slash = strrchr(row->key, '/');
@@ -103,7 +104,7 @@ static int cut_find(Engine *e, Retention *x, Error *err) {
         return r < 0 ? r : x->first_kept > stat.first_seq;
 }
 
-/* ---- What stays ------------------------------------------------------------------------------------------------------------- */
+/* ---- What stays -------------------------------------------------------------------------------------------------- */
 
 static bool has_prefix(const char *text, const char *prefix) {
         return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -114,7 +115,7 @@ static bool is_same_service(const Row *a, const Row *b) {
         return slash && strncmp(a->key, b->key, (size_t)(slash + 1 - a->key)) == 0;
 }
 
-/* Marks the history rows beyond the newest `limit` of their service. Rows are in the order of their keys, so a service's newest is its last. */
+/* Marks the history rows beyond the newest `limit` of their service. In key order a service's newest is its last. */
 static void mark_old(const Retention *x, const RowList *list, bool *ret_gone) {
         uint64_t n = 0;
         for (size_t i = list->n; i-- > 0;) {
@@ -211,7 +212,7 @@ static bool keeps_key(uint64_t tx, void *userdata) {
         return bsearch(&tx, x->keys, x->n_keys, sizeof(uint64_t), rising) != NULL;
 }
 
-/* ---- The whole of it -------------------------------------------------------------------------------------------------------- */
+/* ---- The whole of it --------------------------------------------------------------------------------------------- */
 
 int retention_run(Engine *e, Error *err) {
         _cleanup_retention_ Retention x = {0};
