@@ -118,7 +118,7 @@ static void say_put_back(Cli *cli, const Value *outcome) {
 static const char *error_try(const Value *outcome, const Error *err, char *buf, size_t size) {
         if (*err->hint)
                 return err->hint;
-        if (!outcome || (err->code != ERR_HEALTH && err->code != ERR_PROGRAM))
+        if (!value_get_text(outcome, "from") || (err->code != ERR_HEALTH && err->code != ERR_PROGRAM))
                 return NULL;
         (void)snprintf(buf, size, "pawl logs %s", value_get_text_or(outcome, "service", "SERVICE"));
         return buf;
@@ -145,7 +145,7 @@ void text_error(Cli *cli, const Value *outcome, const Error *err) {
 
 typedef enum Headline {
         HEADLINE_TO_PAST,     /* web v1 deployed */
-        HEADLINE_PAST_CHANGE, /* web upgraded v1 → v2 */
+        HEADLINE_PAST_CHANGE, /* web upgraded v1 → v2; the first time: web v1 deployed */
         HEADLINE_PAST_TO,     /* web rolled back to v1 */
         HEADLINE_PAST,        /* web removed */
 } Headline;
@@ -204,6 +204,8 @@ static void print_headline(Cli *cli, const Flow *flow, const Value *o) {
         case HEADLINE_PAST_CHANGE:
                 if (from && strcmp(from, to) != 0)
                         out_print(&cli->out, " %s %s → %s", flow->past, from, to);
+                else if (!from)
+                        out_print(&cli->out, "%s%s deployed", space, to);
                 else
                         out_print(&cli->out, " %s%s%s%s", flow->past, *to ? " (" : "", to, *to ? ")" : "");
                 break;
