@@ -121,19 +121,22 @@ static void say_factor(const SpecKey *key, Text *t) {
         text_addf(t, "a number from %lld to %lld, such as 1.5", (long long)key->min / 1000, (long long)key->max / 1000);
 }
 
-static void say_choice(const SpecKey *key, Text *t) {
-        const char *p = key->choices;
-        text_add(t, strchr(p, ' ') ? "one of " : "");
-        for (; *p; p++)
+static void add_choices(const SpecKey *key, Text *t) {
+        for (const char *p = key->choices; *p; p++)
                 if (*p == ' ')
                         text_add(t, ", ");
                 else
                         text_add_n(t, p, 1);
 }
 
+static void say_choice(const SpecKey *key, Text *t) {
+        text_add(t, strchr(key->choices, ' ') ? "one of " : "");
+        add_choices(key, t);
+}
+
 static void say_words(const SpecKey *key, Text *t) {
         text_add(t, "a list of ");
-        say_choice(key, t);
+        add_choices(key, t);
 }
 
 static void say_fixed(const SpecKey *key, Text *t) {
