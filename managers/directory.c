@@ -17,7 +17,7 @@ static const Field directory_args[] = {
         {2, "mode",    FIELD_INT,  FIELD_REQUIRED,              1, NULL},
         {3, "uid",     FIELD_INT,  0,                           1, NULL}, /* absent: whoever pawl runs as */
         {4, "gid",     FIELD_INT,  0,                           1, NULL},
-        {5, "is_data", FIELD_BOOL, 0,                           1, NULL}, /* the service's: kept when it holds something */
+        {5, "is_data", FIELD_BOOL, 0,                           1, NULL}, /* kept when it holds something */
         FIELD_END,
 };
 static const Field directory_before[] = {

@@ -35,8 +35,8 @@ typedef struct Displaced {
         const Value *args; /* for stage; borrowed */
 } Displaced;
 
-/* As a manager's operations. check and apply refuse what is there and of another type than `after`: -EEXIST (ERR_EXISTS),
- * untouched. */
+/* As a manager's operations. check and apply refuse what is there and of another type than `after`: -EEXIST
+ * (ERR_EXISTS), untouched. */
 int displaced_check(const Displaced *d, Error *err);
 int displaced_apply(const Displaced *d, Change *ret, Error *err);
 int displaced_revert(const Displaced *d, Error *err);

@@ -111,7 +111,7 @@ static int check(const Host *host, const Value *args, Error *err) {
 }
 
 static int capture(const Host *host, const Value *args, Value **ret_before, Error *err) {
-        FsState s;
+        FsState s = {0};
         int r = fs_state(host->root, value_get_text(args, "path"), &s, err);
         if (r < 0)
                 return r;
@@ -179,7 +179,7 @@ static int drift(const char *path, const char *how, Error *err) {
 static int verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         Wanted after;
-        FsState s;
+        FsState s = {0};
         char how[80];
         const char *path = value_get_text(args, "path");
         int r = after_of(args, &after, err);

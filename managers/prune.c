@@ -46,7 +46,7 @@ typedef struct Releases {
 
 /* 1: deleted, 0: left. */
 static int prune_one(const Host *host, const Releases *releases, const char *version, size_t n, Error *err) {
-        struct stat st;
+        struct stat st = {0};
         _cleanup_free_ char *release = path_join(releases->path, version);
         _cleanup_free_ char *mark = release ? path_join(release, TREE_MARK_NAME) : NULL;
         _cleanup_free_ char *trash = release ? trash_name(host, release, n) : NULL;

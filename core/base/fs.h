@@ -19,7 +19,7 @@
 
 /* Where a path's parent is and what its last component is called. */
 typedef struct FsPlace {
-        int dir_fd;      /* owned */
+        int dir_fd; /* owned */
         char name[256];
 } FsPlace;
 #define FS_PLACE_INIT ((FsPlace){.dir_fd = -1}) /* done() closes whatever descriptor is in there, 0 too */
@@ -115,13 +115,13 @@ int fs_reserve(int fd, off_t size, Error *err);
 char *fs_staged_name(const char *path, uint64_t tx, uint32_t step, const char *suffix);
 /* dir/name, owned by the caller; NULL when memory is out. */
 char *path_join(const char *dir, const char *name);
-char *path_parent(const char *path); /* owned; "." for a single component */
+char *path_parent(const char *path);     /* owned; "." for a single component */
 const char *path_base(const char *path); /* borrowed from path */
 
 /* What a name holds, as it can be captured and compared. */
 typedef struct FsState {
-        mode_t type;  /* 0: absent, else S_IFREG, S_IFLNK, S_IFDIR, ... */
-        mode_t mode;  /* permission bits */
+        mode_t type; /* 0: absent, else S_IFREG, S_IFLNK, S_IFDIR, ... */
+        mode_t mode; /* permission bits */
         uid_t uid;
         gid_t gid;
         uint64_t size;
