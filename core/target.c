@@ -249,14 +249,10 @@ static bool port_is_claimed(Engine *e, int64_t port, const char *service) {
 
 static bool port_is_free(Target *t, int64_t port) {
         _cleanup_(value_freep) Value *args = value_new_map();
-        StepResult result = {0};
-        const Manager *m = manager_by_name("port");
         Host host = engine_host(t->engine, 0, 0, false);
         if (!args || value_set_int(args, "port", port, NULL) < 0 || value_set_text(args, "address", "127.0.0.1", NULL) < 0)
                 return false;
-        int r = m->apply(&host, args, NULL, &result, NULL);
-        step_result_done(&result);
-        return r == 0;
+        return manager_by_name("port")->check(&host, args, NULL) == 0;
 }
 
 static int choose_free_port(Target *t, Error *err) {

@@ -52,8 +52,10 @@ static int bind_try(const char *address, int port, Error *err) {
         return error_set_errno(err, -errno, NULL, "could not ask for port %d", port);
 }
 
-static int port_apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
-        (void)host, (void)before;
+static int port_check(const Host *host, const Value *args, Error *err) {
+        (void)host;
+        if (!args)
+                return 0;
         int port = (int)value_get_int(args, "port", 0);
         const char *addresses[] = {value_get_text_or(args, "address", "127.0.0.1"), "0.0.0.0", "::"};
         for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
@@ -65,8 +67,15 @@ static int port_apply(const Host *host, const Value *args, const Value *before, 
         Listeners l = {0};
         if (listeners_of_port(port, &l, NULL) == 0 && l.n > 0)
                 return in_use(port, err);
-        *ret = (StepResult){.change = CHANGE_UNCHANGED};
         return 0;
+}
+
+static int port_apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
+        (void)before;
+        int r = port_check(host, args, err);
+        if (r == 0)
+                *ret = (StepResult){.change = CHANGE_UNCHANGED};
+        return r;
 }
 
 static int port_describe(const Value *args, char **ret, Error *err) {
@@ -81,7 +90,7 @@ const Manager manager_port = {
         .is_rootable = true,
         .args = port_args,
         .before = port_before,
-        .check = manager_check_nothing,
+        .check = port_check,
         .capture = manager_capture_nothing,
         .apply = port_apply,
         .revert = manager_revert_nothing,
