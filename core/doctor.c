@@ -237,7 +237,7 @@ static void look_key(Engine *e, Finding *f) {
         if (is_there && (st.st_mode & 0077))
                 found(f, FINDING_PROBLEM, "chmod 0600 closes it; what was sealed with it should be changed.",
                       "\"/" PAWL_DIR "/seal.key\" is open to others (mode %04o)", (unsigned)(st.st_mode & 07777));
-        found(f, FINDING_OK, NULL, "there, for root alone");
+        found(f, FINDING_OK, NULL, "there, for its owner alone");
 }
 
 static void look_journal(Engine *e, Finding *f) {

@@ -102,15 +102,16 @@ int engine_list(Engine *e, Value **ret, Error *err);
 /* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases: [..], open: {tx, flow, ...}, last: history entry.
  * ERR_NO_SERVICE with "did you mean". */
 int engine_status(Engine *e, const char *service, Value **ret, Error *err);
-/* {service, files: [{title, path, text | missing}]}: what is on disk now, secrets as **** */
+/* {service, files: [{title, path, text | missing | problem}]}: what is on disk now, secrets as **** */
 int engine_inspect(Engine *e, const char *service, Value **ret, Error *err);
 /* {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings}]}, newest first. service NULL: all. */
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err);
-/* One transaction, record by record: {tx, flow, service, records: [{seq, kind, step, what, time, ...}]} */
+/* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step, what, time, ..., body}]} */
 int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);
-/* {services: [{service, artifacts: [{artifact, state: "ok"|"drift", why}]}], drift: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. */
+/* {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}]}], drift: n, skipped: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. */
 int engine_check(Engine *e, const char *service, Value **ret, Error *err);
-/* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. */
+/* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a damaged journal open the
+ * engine with ENGINE_REPAIR: it is then verified, and opened for reading only when it is sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
 /* Lines of a service's output. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow, void (*line)(void *userdata, const char *text, size_t n_text), void *userdata,

@@ -334,13 +334,29 @@ static int history_rows(Engine *e, const char *service, size_t limit, RowList *r
         return r;
 }
 
+/* As it reads best; on disk keys have an order of their own. */
+static int history_item(const Row *row, Value **ret, Error *err) {
+        static const char *const keys[] = {"tx",       "service", "flow",          "from",          "to",
+                                           "actor",    "request", "result",        "code",          "reason",
+                                           "started",  "ended",   "duration_usec", "exposure_usec", "downtime_usec",
+                                           "warnings", NULL};
+        _cleanup_(value_freep) Value *decoded = NULL, *item = value_new_map();
+        int r = item ? body_decode_row(row, NULL, &decoded, err) : error_no_memory(err);
+        if (r == 0)
+                r = copy_keys(item, decoded, keys, err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(item);
+        return 0;
+}
+
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err) {
         _cleanup_row_list_ RowList list = {0};
         _cleanup_(value_freep) Value *result = value_new_map(), *history = value_new_array();
         int r = result && history ? history_rows(e, service, limit, &list, err) : error_no_memory(err);
         for (size_t i = 0; r == 0 && i < list.n && (limit == 0 || i < limit); i++) {
                 Value *row = NULL;
-                r = body_decode_row(&list.rows[i], NULL, &row, err);
+                r = history_item(&list.rows[i], &row, err);
                 if (r == 0)
                         r = value_append(history, row, err);
         }
@@ -358,6 +374,7 @@ int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Er
 
 /* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are those of Runtime. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
                 void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err) {
         _cleanup_(value_freep) Value *opens = NULL, *row = NULL;

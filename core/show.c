@@ -26,7 +26,7 @@ static int add_end(Engine *e, const Plan *plan, uint64_t tx, Value *result, Erro
         row_key_history(plan->service, tx, key);
         int r = engine_row(e, key, &row, err);
         if (r == -ENOENT)
-                return 0;
+                return value_set_text(result, "result", "open", err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++) {
                 const Value *v = value_get(row, keys[i]);
                 if (v)

@@ -263,6 +263,11 @@ static void show_tells_every_record_and_no_secret(void **state) {
         assert_string_equal(value_get_text(v, "flow"), "deploy");
         assert_string_equal(value_get_text(v, "result"), "done");
         assert_not_in(v, "hunter2");
+        Hand h = hand_begin(e, "upgrade", "web", NULL, NULL);
+        v = value_free(v);
+        must(engine_show(e, h.trail->tx, &v, err));
+        assert_string_equal(value_get_text(v, "result"), "open");
+        hand_forget(&h);
         Error why = ERROR_INIT;
         Value *none = NULL;
         assert_int_equal(engine_show(e, 999, &none, &why), -ENOENT);
