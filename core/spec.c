@@ -472,6 +472,8 @@ static int text_of_many(const Value *raw, const char *origin, Value *out, Error 
 /* As YAML would have given it: numbers and truth as their text. */
 static int text_of(const Value *raw, const char *origin, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = NULL;
+        if (value_text(raw) && !utf8_is_valid(raw->bytes.data, raw->bytes.size))
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "%s: a text is not UTF-8", origin);
         if (value_is(raw, VALUE_INT))
                 v = value_new_format("%lld", (long long)raw->integer);
         else if (value_is(raw, VALUE_BOOL))

@@ -18,10 +18,18 @@
 
 /* ---- Messages ------------------------------------------------------------------------------------------------------------------- */
 
+/* Of ASCII, or a byte of one of U+0080 to U+009F, which terminals obey as well. */
+static bool is_control(const char *text, size_t n) {
+        const unsigned char *p = (const unsigned char *)text;
+        bool is_second = n > 0 && p[n - 1] == 0xc2 && p[n] >= 0x80 && p[n] <= 0x9f;
+        return p[n] < ' ' || p[n] == 0x7f || is_second || (p[n] == 0xc2 && p[n + 1] >= 0x80 && p[n + 1] <= 0x9f);
+}
+
 const char *spec_shown(const char *text, char ret[static SPEC_SHOWN_MAX]) {
         size_t n = 0;
+        bool is_utf8 = utf8_is_valid(text, strlen(text));
         for (; text[n] && n < SPEC_SHOWN_MAX - 4; n++)
-                ret[n] = (unsigned char)text[n] < ' ' || text[n] == 0x7f ? ' ' : text[n];
+                ret[n] = is_control(text, n) ? ' ' : is_utf8 || (unsigned char)text[n] < 0x80 ? text[n] : '?';
         bool is_cut = text[n] != '\0';
         while (is_cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
                 n--; /* not within a character */

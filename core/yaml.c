@@ -14,6 +14,7 @@
 #define YAML_SIZE_MAX (1u << 20)
 #define YAML_EVENTS_MAX 100000
 #define YAML_DEPTH_MAX VALUE_DEPTH_MAX
+#define YAML_KEY_MAX 200 /* bytes: messages quote keys */
 
 typedef struct Reader {
         yaml_parser_t parser;
@@ -126,6 +127,10 @@ static int read_key(Reader *y, char **ret, YamlMark *child) {
                 return r;
         if (!value_text(key) || key->bytes.size == 0)
                 return refuse(y, NULL, "a key is missing in front of the \":\"");
+        if (key->bytes.size > YAML_KEY_MAX)
+                return refuse(y, NULL, "a key cannot have more than %d bytes", YAML_KEY_MAX);
+        if (!text_is_clean(value_text(key), key->bytes.size) || strpbrk(value_text(key), "\n\t"))
+                return refuse(y, NULL, "a key cannot have control characters");
         if (!mark.is_quoted && strcmp(value_text(key), "<<") == 0)
                 return refuse(y, "Write the values out where they are needed.", "merge keys are not allowed");
         *ret = TAKE_PTR(key->bytes.data);
@@ -159,7 +164,7 @@ static int check_duplicates(Reader *y, const Value *map, const YamlMark *mark) {
         if (!first)
                 return 0;
         yaml_mark_t at = {.line = first->mark->key_line - 1, .column = first->mark->key_column - 1};
-        return refuse_at(y, &at, "Keep one of the two.", "the key \"%.100s\" is there twice", first->name);
+        return refuse_at(y, &at, "Keep one of the two.", "the key \"%s\" is there twice", first->name);
 }
 
 static int read_node(Reader *y, unsigned depth, Value **ret, YamlMark *mark);

@@ -52,7 +52,7 @@ static const struct { const char *text, *message, *hint; } wrong[] = {
         {"pawl: 1\n\nsorce: ./x\n",         "web.yaml:3:1: there is no key \"sorce\"", "Did you mean \"source\"?"},
         {SMALLEST "health: {typ: tcp}\n",   "web.yaml:3:10: there is no key \"typ\" in \"health\"", "Did you mean \"type\"?"},
         {SMALLEST "xyzzyx: 1\n",            "web.yaml:3:1: there is no key \"xyzzyx\"", ""},
-        {SMALLEST "\"a\\e[1m\": 1\n",       "web.yaml:3:1: there is no key \"a [1m\"", NULL},
+        {SMALLEST "kind: \"a\\e[1m\\x9b\"\n", "web.yaml:3:7: \"kind\" must be one of service, worker, not \"a [1m  \"", NULL},
         {SMALLEST "name: Web\n",            "web.yaml:3:7: \"Web\" cannot be the name of a service", "A name has 1 to 26 characters: a to z, 0 to 9 and single hyphens, with a letter or digit at both ends."},
         {SMALLEST "name: [web]\n",          "web.yaml:3:7: \"name\" must be a text, not a list", NULL},
         {SMALLEST "version: a/b\n",         "web.yaml:3:10: \"a/b\" cannot be a version", NULL},
@@ -308,6 +308,7 @@ static void a_tree_names_its_origin(void **state) {
         assert_value_refused("name", value_new_text("A"), "--env: \"A\" cannot be the name of a service");
         assert_value_refused("port", value_new_int(0x10000), "--env: \"port\" must be a number from 1 to 65535 or auto, not \"65536\"");
         assert_value_refused("port", value_new_secret("x", 1), "--env: a spec cannot have a secret in it");
+        assert_value_refused("kind", value_new_text("\xff"), "--env: a text is not UTF-8");
         assert_value_refused("dns", value_new_array(), "--env: \"dns\" is not supported by pawl 0.1");
         assert_value_refused("pawl", value_new_int(2), "--env: this pawl reads specs of format 1, not \"2\"");
         assert_true(spec_from_value(raw, "body", NULL, &v, &err) < 0);

@@ -52,11 +52,13 @@ static const struct { const char *text, *message; } refused[] = {
         {"? [a]\n: b\n",           "t.yaml:1:3: a key must be a text"},
         {"~: b\n",                 "t.yaml:1:1: a key is missing in front of the \":\""},
         {"\"\": b\n",              "t.yaml:1:1: a key is missing in front of the \":\""},
+        {"\"a\\e[1m\": b\n",        "t.yaml:1:1: a key cannot have control characters"},
+        {"\"a\\nb\": b\n",          "t.yaml:1:1: a key cannot have control characters"},
         {"a: \"x\\0y\"\n",         "t.yaml:1:4: a text cannot contain a NUL character"},
         {"a:\n\t- b\n",            "t.yaml:2:1: this is not YAML: found character that cannot start any token while scanning for the next token"},
         {"a: [b\n",                "t.yaml:2:1: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence"},
         {"a: 1\nb: \xff\n",        "t.yaml:2:4: this is not YAML: invalid leading UTF-8 octet"},
-        {"a: \xc3\x28\n",          "t.yaml:1:4: this is not YAML: invalid trailing UTF-8 octet"},
+        {"a: \xc3\x28\n",          "t.yaml:1:5: this is not YAML: invalid trailing UTF-8 octet"},
         {"a: \x01\n",              "t.yaml:1:4: this is not YAML: control characters are not allowed"},
 };
 /* clang-format on */
