@@ -96,12 +96,15 @@ static int read_text(const SpecNode *node, Value **ret, Error *err) {
         char shown[SPEC_SHOWN_MAX];
         const char *text = value_text(node->value);
         if (!text)
-                return spec_refuse(node, NULL, err, "\"%s\" must be a text, not a %s", node->path, value_kind_name(node->value->kind));
+                return spec_refuse(node, NULL, err, "\"%s\" must be a text, not a %s", node->path,
+                                   value_kind_name(node->value->kind));
         if (!text_is_clean(text, strlen(text)) || strchr(text, '\n'))
-                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines", node->path);
+                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines",
+                                   node->path);
         for (size_t i = 0; i < ELEMENTSOF(text_rules); i++)
                 if (strcmp(text_rules[i].name, node->path) == 0 && !text_rules[i].is_fine(text))
-                        return spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path, text_rules[i].rule, spec_shown(text, shown));
+                        return spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path,
+                                           text_rules[i].rule, spec_shown(text, shown));
         *ret = value_new_text(text);
         return *ret ? 0 : error_no_memory(err);
 }
@@ -112,7 +115,8 @@ static int read_range(const SpecNode *node, Value **ret, Error *err) {
         if (!range)
                 return error_no_memory(err);
         if (!value_is(node->value, VALUE_ARRAY) || value_count(node->value) != 2)
-                return spec_refuse(node, NULL, err, "\"%s\" must be a list of two numbers, such as [3000, 4000]", node->path);
+                return spec_refuse(node, NULL, err, "\"%s\" must be a list of two numbers, such as [3000, 4000]",
+                                   node->path);
         for (size_t i = 0; i < 2; i++) {
                 Value *item = NULL;
                 SpecNode child = spec_child(node, i, NULL);
@@ -176,14 +180,16 @@ static int config_set(Config *c, const SpecNode *node, const ConfigKey *key) {
         Value *v = NULL;
         size_t i = (size_t)(key - config_keys);
         if (c->seen[i] == c->layer)
-                return spec_refuse_key(node, "Keep one of the two.", c->err, "the key \"%s\" is there twice", key->name);
+                return spec_refuse_key(node, "Keep one of the two.", c->err, "the key \"%s\" is there twice",
+                                       key->name);
         c->seen[i] = c->layer;
         int r = read_value(node, key, &v, c->err);
         if (r == 0)
                 r = value_set(c->values, key->name, v, c->err);
         if (r < 0)
                 return r;
-        Value *origin = node->mark ? value_new_format("%s:%u", node->reader->file, node->mark->key_line) : value_new_text(node->reader->file);
+        Value *origin = node->mark ? value_new_format("%s:%u", node->reader->file, node->mark->key_line)
+                                   : value_new_text(node->reader->file);
         return value_set(c->origins, key->name, origin, c->err);
 }
 
@@ -261,7 +267,8 @@ static int load_file(Config *c, int root, const char *path) {
         const SpecReader reader = {.file = shown};
         const SpecNode node = {.reader = &reader, .value = v, .mark = &mark};
         if (!value_is(v, VALUE_MAP) && !value_is(v, VALUE_NULL))
-                return spec_refuse(&node, NULL, c->err, "the configuration must be a map, not a %s", value_kind_name(v->kind));
+                return spec_refuse(&node, NULL, c->err, "the configuration must be a map, not a %s",
+                                   value_kind_name(v->kind));
         c->layer++;
         return config_walk(c, &node);
 }
@@ -283,7 +290,8 @@ static int load_directory(Config *c, int root) {
                 return fd;
         struct dirent **entries = NULL;
         int n = scandirat(fd, ".", &entries, is_yaml, compare_bytes);
-        int r = n < 0 ? error_set_errno(c->err, -errno, NULL, "could not read the directory \"/%s\"", CONFIG_DIRECTORY) : 0;
+        int r = n < 0 ? error_set_errno(c->err, -errno, NULL, "could not read the directory \"/%s\"", CONFIG_DIRECTORY)
+                      : 0;
         for (int i = 0; i < n; i++) {
                 _cleanup_free_ char *path = r == 0 ? text_format("%s/%s", CONFIG_DIRECTORY, entries[i]->d_name) : NULL;
                 if (r == 0)
@@ -337,7 +345,8 @@ static int config_layers(Config *c, int root, const ConfigOverride *overrides, s
         return r;
 }
 
-int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins, Error *err) {
+int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins,
+                Error *err) {
         _cleanup_(config_done) Config c = {.values = value_new_map(), .origins = value_new_map(), .err = err};
         if (!c.values || !c.origins)
                 return error_no_memory(err);

@@ -24,7 +24,8 @@
 
 /* ---- Maps by table ----------------------------------------------------------------------------------------------------------------- */
 
-static int refuse_no_key(const SpecNode *map, const SpecNode *child, const SpecKey *keys, const char *name, Error *err) {
+static int refuse_no_key(const SpecNode *map, const SpecNode *child, const SpecKey *keys, const char *name,
+                         Error *err) {
         const char *names[SPEC_KEYS_MAX];
         char shown[SPEC_SHOWN_MAX];
         size_t n = 0;
@@ -32,8 +33,10 @@ static int refuse_no_key(const SpecNode *map, const SpecNode *child, const SpecK
                 names[n] = keys[n].name;
         assert(n < SPEC_KEYS_MAX);
         names[n] = NULL;
-        const char *near = text_nearest(name, names), *in = map->path[0] ? " in " : "", *quote = map->path[0] ? "\"" : "";
-        int r = spec_refuse_key(child, NULL, err, "there is no key \"%s\"%s%s%s%s", spec_shown(name, shown), in, quote, map->path, quote);
+        const char *near = text_nearest(name, names), *in = map->path[0] ? " in " : "",
+                   *quote = map->path[0] ? "\"" : "";
+        int r = spec_refuse_key(child, NULL, err, "there is no key \"%s\"%s%s%s%s", spec_shown(name, shown), in, quote,
+                                map->path, quote);
         if (near)
                 error_hint(err, "Did you mean \"%s\"?", near);
         return r;
@@ -49,7 +52,8 @@ static const SpecKey *key_find(const SpecKey *keys, const char *name) {
 /* The child of this name; one that is null says nothing and is absent. */
 static SpecNode node_get(const SpecNode *node, const char *name) {
         for (size_t i = 0; i < value_count(node->value); i++)
-                if (node->value->map.entries[i].name && strcmp(node->value->map.entries[i].name, name) == 0 && !value_is(node->value->map.entries[i].value, VALUE_NULL))
+                if (node->value->map.entries[i].name && strcmp(node->value->map.entries[i].name, name) == 0 &&
+                    !value_is(node->value->map.entries[i].value, VALUE_NULL))
                         return spec_child(node, i, name);
         SpecNode absent = {.reader = node->reader, .mark = node->mark};
         (void)snprintf(absent.path, sizeof(absent.path), "%.40s%s%s", node->path, node->path[0] ? "." : "", name);
@@ -57,7 +61,8 @@ static SpecNode node_get(const SpecNode *node, const char *name) {
 }
 
 /* Where the map's type is one that a later pawl will know, its keys are not the news. */
-static int refuse_later(const SpecNode *node, const SpecNode *child, const SpecKey *keys, const SpecKey *key, Error *err) {
+static int refuse_later(const SpecNode *node, const SpecNode *child, const SpecKey *keys, const SpecKey *key,
+                        Error *err) {
         const SpecKey *type = key_find(keys, "type");
         SpecNode at = node_get(node, "type");
         const char *text = value_text(at.value);
@@ -104,7 +109,8 @@ static int read_default(const SpecNode *node, const SpecKey *key, const char *te
 }
 
 static bool says_nothing(const Value *v, const SpecKey *key) {
-        return !v || ((v->kind == VALUE_ARRAY || v->kind == VALUE_MAP) && value_count(v) == 0 && !(key->flags & SPEC_KEPT));
+        return !v ||
+               ((v->kind == VALUE_ARRAY || v->kind == VALUE_MAP) && value_count(v) == 0 && !(key->flags & SPEC_KEPT));
 }
 
 static int read_key(const SpecNode *node, const SpecKey *key, const SpecDefault *defaults, Value *map, Error *err) {
@@ -137,12 +143,14 @@ static int check_source(const SpecNode *node, Value *map, Error *err) {
         if (!wanted->value)
                 return spec_refuse(node, NULL, err, "\"%s\" is missing", wanted->path);
         if (other->value)
-                return spec_refuse_key(other, NULL, err, "\"%s\" cannot stand beside \"%s\"", other->path, wanted->path);
+                return spec_refuse_key(other, NULL, err, "\"%s\" cannot stand beside \"%s\"", other->path,
+                                       wanted->path);
         SpecNode ca_file = node_get(node, "ca_file");
         if (is_path && ca_file.value)
                 return spec_refuse_key(&ca_file, NULL, err, "\"source.ca_file\" is for a url");
         if (!is_path && strncmp(value_get_text_or(map, "url", ""), "http://", 7) == 0 && !value_get(map, "sha256"))
-                return spec_refuse(&url, "Add sha256, or use https.", err, "\"source.url\" is http: it needs \"source.sha256\"");
+                return spec_refuse(&url, "Add sha256, or use https.", err,
+                                   "\"source.url\" is http: it needs \"source.sha256\"");
         return value_set_text(map, "type", is_path ? "path" : "url", err);
 }
 
@@ -172,7 +180,8 @@ static int health_http(const SpecNode *node, Value *map, Error *err) {
                 return spec_refuse(&at, NULL, err, "\"health.path\" must begin with / and have no blank or # in it");
         }
         if (expected && status.value)
-                return spec_refuse_key(&expect, "Keep one of the two.", err, "\"health.expect.status\" is the same as \"health.status\"");
+                return spec_refuse_key(&expect, "Keep one of the two.", err,
+                                       "\"health.expect.status\" is the same as \"health.status\"");
         int64_t number = expected ? expected->integer : value_get_int(map, "status", HEALTH_STATUS_DEFAULT);
         int r = value_set_text(map, "scheme", "http", err);
         if (r == 0)
@@ -190,15 +199,18 @@ static int check_health(const SpecNode *node, Value *map, Error *err) {
         for (size_t i = 0; i < ELEMENTSOF(http_keys); i++) {
                 SpecNode at = node_get(node, http_keys[i]);
                 if (strcmp(type, "http") != 0 && at.value)
-                        return spec_refuse_key(&at, "Write type: http as well.", err, "\"%s\" is for a health check of type http", at.path);
+                        return spec_refuse_key(&at, "Write type: http as well.", err,
+                                               "\"%s\" is for a health check of type http", at.path);
         }
         char shown[SPEC_SHOWN_MAX];
         if (strcmp(host, "127.0.0.1") != 0)
-                return spec_refuse_later(&at_host, spec_shown(host, shown), "Only this host is asked: leave it out, or write auto.", err);
+                return spec_refuse_later(&at_host, spec_shown(host, shown),
+                                         "Only this host is asked: leave it out, or write auto.", err);
         if (strcmp(type, "http") == 0)
                 r = health_http(node, map, err);
         if (value_get_int(map, "attempts", 0) == 0 && value_get_int(map, "deadline_usec", 0) == 0)
-                return spec_refuse(node, "Give one of the two.", err, "\"health\" has no end: attempts and deadline are both 0");
+                return spec_refuse(node, "Give one of the two.", err,
+                                   "\"health\" has no end: attempts and deadline are both 0");
         value_remove(map, "preset");
         value_remove(map, "expect");
         return r;
@@ -216,7 +228,9 @@ static int check_file(const SpecNode *node, Value *map, Error *err) {
         SpecNode at = node_get(node, "path");
         for (size_t i = 0; i < ELEMENTSOF(ours); i++)
                 if (strcmp(path, ours[i]) == 0)
-                        return spec_refuse(&at, NULL, err, "\"files.path\" cannot be \"%s\": pawl writes a file of that name itself", path);
+                        return spec_refuse(&at, NULL, err,
+                                           "\"files.path\" cannot be \"%s\": pawl writes a file of that name itself",
+                                           path);
         if (strncmp(path, ".pawl", 5) == 0 || strstr(path, "/.pawl"))
                 return spec_refuse(&at, NULL, err, "\"files.path\" cannot have a name that begins with .pawl");
         return 0;
@@ -287,7 +301,8 @@ static int read_short(const SpecNode *node, const SpecKey *key, Value **ret, Err
 static int read_map(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
         if (value_text(node->value) && key->short_key)
                 return read_short(node, key, ret, err);
-        return value_is(node->value, VALUE_MAP) ? read_written_map(node, key, ret, err) : spec_refuse_type(node, key, err);
+        return value_is(node->value, VALUE_MAP) ? read_written_map(node, key, ret, err)
+                                                : spec_refuse_type(node, key, err);
 }
 
 static int read_items(const SpecNode *node, const SpecKey *key, Value *list, Error *err) {
@@ -311,7 +326,8 @@ static int sort_named(const SpecNode *node, const char *by, Value *list, Error *
                         Value **a = &list->array.items[j - 1], **b = &list->array.items[j], *swap = *a;
                         int order = strcmp(value_get_text(*a, by), value_get_text(*b, by));
                         if (order == 0)
-                                return spec_refuse(node, "Keep one of the two.", err, "\"%s\" has \"%s\" twice", node->path, value_get_text(*a, by));
+                                return spec_refuse(node, "Keep one of the two.", err, "\"%s\" has \"%s\" twice",
+                                                   node->path, value_get_text(*a, by));
                         if (order < 0)
                                 break;
                         *a = *b;
@@ -350,7 +366,12 @@ static int check_format(const SpecNode *node, bool is_required, Error *err) {
         const char *text = value_text(format.value);
         char shown[SPEC_SHOWN_MAX];
         if (!format.value)
-                return is_required ? spec_refuse(node, hint, err, "\"pawl\" is missing: it says which format the spec has, and this pawl reads format %s", SPEC_FORMAT) : 0;
+                return is_required
+                               ? spec_refuse(
+                                         node, hint, err,
+                                         "\"pawl\" is missing: it says which format the spec has, and this pawl reads format %s",
+                                         SPEC_FORMAT)
+                               : 0;
         if (!text || strcmp(text, SPEC_FORMAT) != 0)
                 return spec_refuse(&format, hint, err, "this pawl reads specs of format %s, not \"%s\"", SPEC_FORMAT,
                                    text ? spec_shown(text, shown) : value_kind_name(format.value->kind));
@@ -364,7 +385,8 @@ static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         if (port.value)
                 return spec_refuse_key(&port, NULL, err, "\"port\" is not for a worker");
         if (health.value && strcmp(type, "none") != 0)
-                return spec_refuse(&health, "Write health: none, or leave it out.", err, "a worker has no port that \"health\" could ask");
+                return spec_refuse(&health, "Write health: none, or leave it out.", err,
+                                   "a worker has no port that \"health\" could ask");
         Value *none = value_new_map();
         int r = none ? value_set_text(none, "type", "none", err) : error_no_memory(err);
         if (r < 0) {
@@ -433,7 +455,8 @@ int spec_load(const char *path, Value **ret, Error *err) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         struct stat st;
         if (fd < 0 || fstat(fd, &st) < 0)
-                return error_set(err, -errno, errno == EACCES ? ERR_PERMISSION : ERR_SPEC, NULL, "could not open the spec \"%s\": %s", path, strerror(errno));
+                return error_set(err, -errno, errno == EACCES ? ERR_PERMISSION : ERR_SPEC, NULL,
+                                 "could not open the spec \"%s\": %s", path, strerror(errno));
         if (!S_ISREG(st.st_mode))
                 return error_set(err, -EINVAL, ERR_SPEC, NULL, "the spec \"%s\" is not a file", path);
         int r = fs_read_fd(fd, SPEC_SIZE_MAX, &text, &size, err);
@@ -485,7 +508,8 @@ static int text_of(const Value *raw, const char *origin, Value **ret, Error *err
         else if (value_is(raw, VALUE_TEXT) || value_is(raw, VALUE_NULL))
                 v = value_copy(raw);
         else
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "%s: a spec cannot have a %s in it", origin, value_kind_name(raw->kind));
+                return error_set(err, -EINVAL, ERR_SPEC, NULL, "%s: a spec cannot have a %s in it", origin,
+                                 value_kind_name(raw->kind));
         int r = v ? text_of_many(raw, origin, v, err) : error_no_memory(err);
         if (r == 0)
                 *ret = TAKE_PTR(v);
@@ -521,19 +545,23 @@ int service_name_check(const char *name, Error *err) {
         size_t n = strlen(name), m = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
         if (n > 0 && n <= SERVICE_NAME_MAX && m == n && name[0] != '-' && name[n - 1] != '-' && !strstr(name, "--"))
                 return 0;
-        return error_set(err, -EINVAL, ERR_SPEC,
-                         "A name has 1 to 26 characters: a to z, 0 to 9 and single hyphens, with a letter or digit at both ends.",
-                         "\"%s\" cannot be the name of a service", spec_shown(name, shown));
+        return error_set(
+                err, -EINVAL, ERR_SPEC,
+                "A name has 1 to 26 characters: a to z, 0 to 9 and single hyphens, with a letter or digit at both ends.",
+                "\"%s\" cannot be the name of a service", spec_shown(name, shown));
 }
 
 int version_check(const char *version, Error *err) {
         char shown[SPEC_SHOWN_MAX];
         size_t n = strlen(version), m = 0;
-        while (isascii((unsigned char)version[m]) && (isalnum((unsigned char)version[m]) || (version[m] && strchr("._+-", version[m]))))
+        while (isascii((unsigned char)version[m]) &&
+               (isalnum((unsigned char)version[m]) || (version[m] && strchr("._+-", version[m]))))
                 m++;
         bool is_dots = strcmp(version, ".") == 0 || strcmp(version, "..") == 0;
         if (n > 0 && n <= 64 && m == n && !is_dots && strncmp(version, ".pawl", 5) != 0)
                 return 0;
-        return error_set(err, -EINVAL, ERR_SPEC, "A version has 1 to 64 characters: letters, digits, \".\", \"_\", \"+\" and \"-\"; not \".\" or \"..\", and not beginning with .pawl.",
-                         "\"%s\" cannot be a version", spec_shown(version, shown));
+        return error_set(
+                err, -EINVAL, ERR_SPEC,
+                "A version has 1 to 64 characters: letters, digits, \".\", \"_\", \"+\" and \"-\"; not \".\" or \"..\", and not beginning with .pawl.",
+                "\"%s\" cannot be a version", spec_shown(version, shown));
 }

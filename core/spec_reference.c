@@ -22,9 +22,12 @@ static void add_keys(Text *t, const SpecKey *keys, int depth) {
         for (; keys->name && depth < DEPTH_MAX; keys++) {
                 if (keys->type == SPEC_LATER)
                         continue;
-                const char *otherwise = keys->flags & SPEC_REQUIRED ? "(needed)" : keys->otherwise ? keys->otherwise : "-";
+                const char *otherwise = keys->flags & SPEC_REQUIRED ? "(needed)"
+                                        : keys->otherwise           ? keys->otherwise
+                                                                    : "-";
                 int indent = 2 * depth;
-                text_addf(t, "%*s%-*s %-*s  %s", indent, "", NAME_WIDTH - indent, keys->name, DEFAULT_WIDTH, otherwise, keys->text);
+                text_addf(t, "%*s%-*s %-*s  %s", indent, "", NAME_WIDTH - indent, keys->name, DEFAULT_WIDTH, otherwise,
+                          keys->text);
                 if (keys->choices && keys->type == SPEC_CHOICE)
                         text_addf(t, " [%s]", keys->choices);
                 text_add(t, "\n");

@@ -37,15 +37,16 @@ const char *spec_shown(const char *text, char ret[static SPEC_SHOWN_MAX]) {
         return ret;
 }
 
-_printf_(5, 0) static int refuse_at(const SpecNode *node, bool is_key, const char *hint, Error *err, const char *format, va_list ap) {
+_printf_(5, 0) static int refuse_at(const SpecNode *node, bool is_key, const char *hint, Error *err, const char *format,
+                                    va_list ap) {
         char text[ERROR_MESSAGE_MAX / 2];
         (void)vsnprintf(text, sizeof(text), format, ap);
         const YamlMark *m = node->mark;
         if (!m)
                 return error_set(err, -EINVAL, ERR_SPEC, hint, "%s: %s", node->reader->file, text);
         bool has_key = is_key && m->key_line > 0;
-        return error_set(err, -EINVAL, ERR_SPEC, hint, "%s:%u:%u: %s", node->reader->file, has_key ? m->key_line : m->line,
-                         has_key ? m->key_column : m->column, text);
+        return error_set(err, -EINVAL, ERR_SPEC, hint, "%s:%u:%u: %s", node->reader->file,
+                         has_key ? m->key_line : m->line, has_key ? m->key_column : m->column, text);
 }
 
 int spec_refuse(const SpecNode *node, const char *hint, Error *err, const char *format, ...) {
@@ -67,8 +68,10 @@ int spec_refuse_key(const SpecNode *node, const char *hint, Error *err, const ch
 int spec_refuse_later(const SpecNode *node, const char *value, const char *hint, Error *err) {
         const char *dot = strchr(PAWL_VERSION, '.'), *end = dot ? strchr(dot + 1, '.') : NULL;
         int n = (int)(end ? end - PAWL_VERSION : (ptrdiff_t)strlen(PAWL_VERSION));
-        int r = value ? spec_refuse(node, hint, err, "\"%s: %s\" is not supported by pawl %.*s", node->path, value, n, PAWL_VERSION)
-                      : spec_refuse_key(node, hint, err, "\"%s\" is not supported by pawl %.*s", node->path, n, PAWL_VERSION);
+        int r = value ? spec_refuse(node, hint, err, "\"%s: %s\" is not supported by pawl %.*s", node->path, value, n,
+                                    PAWL_VERSION)
+                      : spec_refuse_key(node, hint, err, "\"%s\" is not supported by pawl %.*s", node->path, n,
+                                        PAWL_VERSION);
         if (err)
                 err->code = ERR_NOT_SUPPORTED;
         return r;
@@ -81,7 +84,8 @@ SpecNode spec_child(const SpecNode *node, size_t i, const char *name) {
         child.mark = node->mark ? &node->mark->children[i] : NULL;
         char shown[SPEC_SHOWN_MAX];
         bool has_both = node->path[0] && name;
-        (void)snprintf(child.path, sizeof(child.path), "%.40s%s%s", node->path, has_both ? "." : "", name ? spec_shown(name, shown) : "");
+        (void)snprintf(child.path, sizeof(child.path), "%.40s%s%s", node->path, has_both ? "." : "",
+                       name ? spec_shown(name, shown) : "");
         return child;
 }
 
@@ -195,9 +199,11 @@ static int read_text(const SpecNode *node, const SpecKey *key, const char *text,
         (void)key;
         size_t n = strlen(text);
         if (!text_is_clean(text, n) || strchr(text, '\n'))
-                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines", node->path);
+                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines",
+                                   node->path);
         if (n == 0)
-                return spec_refuse(node, "Leave the key out where it has nothing to say.", err, "\"%s\" cannot be empty", node->path);
+                return spec_refuse(node, "Leave the key out where it has nothing to say.", err,
+                                   "\"%s\" cannot be empty", node->path);
         return give(value_new_text(text), ret, err);
 }
 
@@ -207,7 +213,8 @@ static int read_content(const SpecNode *node, const SpecKey *key, const char *te
 }
 
 /* A checked name: its rule is the hint. */
-static int read_checked(const SpecNode *node, int (*check)(const char *, Error *), const char *text, Value **ret, Error *err) {
+static int read_checked(const SpecNode *node, int (*check)(const char *, Error *), const char *text, Value **ret,
+                        Error *err) {
         Error why = ERROR_INIT;
         if (check(text, &why) < 0)
                 return spec_refuse(node, why.hint, err, "%s", why.message);
@@ -273,8 +280,10 @@ static int read_size(const SpecNode *node, const SpecKey *key, const char *text,
 
 static int read_factor(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         (void)node;
-        size_t whole = strspn(text, "0123456789"), part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
-        if (whole == 0 || whole > 6 || part > 3 || (text[whole] == '.' && part == 0) || text[whole + (part ? part + 1 : 0)])
+        size_t whole = strspn(text, "0123456789"),
+               part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+        if (whole == 0 || whole > 6 || part > 3 || (text[whole] == '.' && part == 0) ||
+            text[whole + (part ? part + 1 : 0)])
                 return 1;
         int64_t milli = strtoll(text, NULL, 10) * 1000, unit = 100;
         for (size_t i = 0; i < part; i++, unit /= 10)
@@ -331,8 +340,10 @@ static int read_path(const SpecNode *node, const SpecKey *key, const char *text,
         if (text[0] == '~')
                 return spec_refuse(node, "Write the whole path.", err, "\"%s\" cannot begin with ~", node->path);
         if (text[0] != '/' && !directory)
-                return spec_refuse(node, "Write the whole path.", err, "\"%s\" must be an absolute path here", node->path);
-        _cleanup_free_ char *whole = text[0] == '/' ? strdup(text) : text_format("%s/%s", directory, text), *path = NULL;
+                return spec_refuse(node, "Write the whole path.", err, "\"%s\" must be an absolute path here",
+                                   node->path);
+        _cleanup_free_ char *whole = text[0] == '/' ? strdup(text) : text_format("%s/%s", directory, text),
+                            *path = NULL;
         path = whole ? path_normalise(whole) : NULL;
         if (path && strlen(path) > 4095)
                 return spec_refuse(node, NULL, err, "\"%s\" is longer than 4095 bytes", node->path);
@@ -350,7 +361,8 @@ static int read_file(const SpecNode *node, const SpecKey *key, const char *text,
 static int read_url(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         bool is_known = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
         const char *host = is_known ? strstr(text, "://") + 3 : text;
-        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') || strchr(text, '\t'))
+        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') ||
+            strchr(text, '\t'))
                 return 1;
         return read_text(node, key, text, ret, err);
 }
@@ -375,9 +387,11 @@ static int read_argv(const SpecNode *node, const SpecKey *key, Value **ret, Erro
                 SpecNode item = spec_child(node, i, NULL);
                 const char *text = value_is(item.value, VALUE_NULL) ? "" : value_text(item.value);
                 if (!text)
-                        return spec_refuse(&item, NULL, err, "an item of \"%s\" must be a text, not a %s", node->path, value_kind_name(item.value->kind));
+                        return spec_refuse(&item, NULL, err, "an item of \"%s\" must be a text, not a %s", node->path,
+                                           value_kind_name(item.value->kind));
                 if (i == 0 && !*text)
-                        return spec_refuse(&item, NULL, err, "the first item of \"%s\" names a program and cannot be empty", node->path);
+                        return spec_refuse(&item, NULL, err,
+                                           "the first item of \"%s\" names a program and cannot be empty", node->path);
                 r = value_append_text(list, text, err);
         }
         if (r == 0)
@@ -392,9 +406,11 @@ static int read_variable(const SpecNode *node, Value *map, Error *err) {
                                        "\"%s\" cannot be the name of a variable", name);
         const char *text = value_is(node->value, VALUE_NULL) ? "" : value_text(node->value);
         if (!text)
-                return spec_refuse(node, NULL, err, "\"%s\" must be a text, not a %s", node->path, value_kind_name(node->value->kind));
+                return spec_refuse(node, NULL, err, "\"%s\" must be a text, not a %s", node->path,
+                                   value_kind_name(node->value->kind));
         if (strchr(text, '\n') || !text_is_clean(text, strlen(text)))
-                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines", node->path);
+                return spec_refuse(node, NULL, err, "\"%s\" cannot have control characters or several lines",
+                                   node->path);
         if (strstr(text, "CHANGE_ME"))
                 return spec_refuse(node, "Put the real value there.", err, "\"%s\" is still CHANGE_ME", node->path);
         return value_set_text(map, name, text, err);
@@ -408,7 +424,8 @@ static int read_env(const SpecNode *node, const SpecKey *key, Value **ret, Error
                 const char *name = node->value->map.entries[i].name;
                 SpecNode item = spec_child(node, i, name);
                 if (strlen(name) >= SPEC_SHOWN_MAX - 4)
-                        return spec_refuse_key(&item, NULL, err, "\"%s\" is too long for the name of a variable", item.path);
+                        return spec_refuse_key(&item, NULL, err, "\"%s\" is too long for the name of a variable",
+                                               item.path);
                 r = read_variable(&item, map, err);
         }
         if (r == 0)
@@ -461,8 +478,10 @@ int spec_refuse_type(const SpecNode *node, const SpecKey *key, Error *err) {
         if (!wanted)
                 return error_no_memory(err);
         const char *text = value_text(node->value);
-        int r = text ? spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path, wanted, spec_shown(text, shown))
-                     : spec_refuse(node, NULL, err, "\"%s\" must be %s, not a %s", node->path, wanted, value_kind_name(node->value->kind));
+        int r = text ? spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path, wanted,
+                                   spec_shown(text, shown))
+                     : spec_refuse(node, NULL, err, "\"%s\" must be %s, not a %s", node->path, wanted,
+                                   value_kind_name(node->value->kind));
         /* The list a person meant when a command line was written. */
         if (text && key->type == SPEC_ARGV)
                 error_hint(err, "Write one item per word: [\"bin/program\", \"-p\", \"{port}\"].");
@@ -485,7 +504,8 @@ static int read_words(const SpecNode *node, const SpecKey *key, Value **ret, Err
         for (const char *p = key->choices; r == 0 && *p; p += strspn(p, " ")) {
                 size_t length = strcspn(p, " "), i = 0;
                 for (; i < n; i++)
-                        if (strlen(value_text(value_at(node->value, i))) == length && strncmp(value_text(value_at(node->value, i)), p, length) == 0)
+                        if (strlen(value_text(value_at(node->value, i))) == length &&
+                            strncmp(value_text(value_at(node->value, i)), p, length) == 0)
                                 break;
                 if (i < n)
                         r = value_append(list, value_new_text_n(p, length), err);

@@ -45,7 +45,8 @@ _printf_(4, 5) static int refuse_at(Reader *y, const yaml_mark_t *mark, const ch
         va_start(ap, format);
         (void)vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        return error_set(y->err, -EINVAL, ERR_SPEC, hint, "%s:%zu:%zu: %s", y->file, mark->line + 1, mark->column + 1, text);
+        return error_set(y->err, -EINVAL, ERR_SPEC, hint, "%s:%zu:%zu: %s", y->file, mark->line + 1, mark->column + 1,
+                         text);
 }
 
 /* Of a byte the reader refused: libyaml knows its offset only. */

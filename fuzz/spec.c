@@ -29,7 +29,8 @@ static void check_refused(const Error *err) {
 
 static void check_names(const Value *spec) {
         const char *version = value_get_text(spec, "version");
-        if (service_name_check(value_get_text_or(spec, "name", ""), NULL) < 0 || (version && version_check(version, NULL) < 0))
+        if (service_name_check(value_get_text_or(spec, "name", ""), NULL) < 0 ||
+            (version && version_check(version, NULL) < 0))
                 abort();
 }
 

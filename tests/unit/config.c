@@ -30,13 +30,15 @@ static int setup(void **state) {
         assert_non_null(mkdtemp(top));
         root = open(top, O_DIRECTORY | O_CLOEXEC);
         assert_true(root >= 0);
-        assert_int_equal(mkdirat(root, "etc", 0755) | mkdirat(root, "etc/pawl", 0755) | mkdirat(root, "etc/pawl/conf.d", 0755), 0);
+        assert_int_equal(mkdirat(root, "etc", 0755) | mkdirat(root, "etc/pawl", 0755) |
+                                 mkdirat(root, "etc/pawl/conf.d", 0755),
+                         0);
         return 0;
 }
 
 static int teardown(void **state) {
-        static const char *const files[] = {"etc/pawl/pawl.yaml", "etc/pawl/conf.d/a.yaml", "etc/pawl/conf.d/b.yaml", "etc/pawl/conf.d/c.yml",
-                                            "etc/pawl/conf.d/.d.yaml"};
+        static const char *const files[] = {"etc/pawl/pawl.yaml", "etc/pawl/conf.d/a.yaml", "etc/pawl/conf.d/b.yaml",
+                                            "etc/pawl/conf.d/c.yml", "etc/pawl/conf.d/.d.yaml"};
         static const char *const dirs[] = {"etc/pawl/pawl.yaml", "etc/pawl/conf.d", "etc/pawl", "etc"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
@@ -62,8 +64,9 @@ static void assert_json(const Value *v, const char *json) {
 }
 
 static void without_files_every_key_has_its_default(void **state) {
-        static const char json[] = "{\"ports.range\":[3000,4000],\"naming.prefix\":\"pawl-\",\"wait\":0,\"exit_codes\":\"detailed\",\"retention.releases\":2,"
-                                   "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":3,\"notify.timeout\":10000000}";
+        static const char json[] =
+                "{\"ports.range\":[3000,4000],\"naming.prefix\":\"pawl-\",\"wait\":0,\"exit_codes\":\"detailed\",\"retention.releases\":2,"
+                "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":3,\"notify.timeout\":10000000}";
         _cleanup_(value_freep) Value *v = NULL, *origins = NULL;
         (void)state;
         load(&v, &origins);
@@ -77,7 +80,8 @@ static void a_later_layer_wins_and_is_named(void **state) {
         _cleanup_(value_freep) Value *v = NULL, *origins = NULL;
         const ConfigOverride overrides[] = {{"wait", "4s", "--set"}, {"wait", "5s", "--wait"}};
         (void)state;
-        put("etc/pawl/pawl.yaml", "# host\nwait: 1s\nnotify:\n  attempts: 7\n  timeout: 1s\nretention.releases: 9\nexit_codes: simple\n");
+        put("etc/pawl/pawl.yaml",
+            "# host\nwait: 1s\nnotify:\n  attempts: 7\n  timeout: 1s\nretention.releases: 9\nexit_codes: simple\n");
         put("etc/pawl/conf.d/b.yaml", "notify.timeout: 3s\nports: {range: [5000, 5001]}\n");
         put("etc/pawl/conf.d/a.yaml", "notify.timeout: 2s\nwait: 2s\n");
         put("etc/pawl/conf.d/c.yml", "sorce: not read\n");
@@ -86,8 +90,10 @@ static void a_later_layer_wins_and_is_named(void **state) {
         setenv("PAWL_PORTS_RANGE", "[6000, 7000]", 1);
         setenv("PAWL_OPERATOR", "someone", 1);
         assert_int_equal(config_load(root, overrides, 2, &v, &origins, NULL), 0);
-        assert_json(v, "{\"ports.range\":[6000,7000],\"naming.prefix\":\"pawl-\",\"wait\":5000000,\"exit_codes\":\"simple\",\"retention.releases\":9,"
-                       "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":7,\"notify.timeout\":3000000}");
+        assert_json(
+                v,
+                "{\"ports.range\":[6000,7000],\"naming.prefix\":\"pawl-\",\"wait\":5000000,\"exit_codes\":\"simple\",\"retention.releases\":9,"
+                "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":7,\"notify.timeout\":3000000}");
         assert_string_equal(value_get_text(origins, "wait"), "--wait");
         assert_string_equal(value_get_text(origins, "ports.range"), "PAWL_PORTS_RANGE");
         assert_string_equal(value_get_text(origins, "notify.timeout"), "/etc/pawl/conf.d/b.yaml:1");
@@ -144,14 +150,16 @@ static void a_mistake_outside_a_file_names_its_origin(void **state) {
         assert_string_equal(err.message, "--set: there is no key \"wiat\"");
         assert_string_equal(err.hint, "Did you mean \"wait\"?");
         assert_true(config_load(root, &no_value, 1, &v, NULL, &err) < 0);
-        assert_string_equal(err.message, "--set: \"retention.releases\" must be a number from 1 to 1000000, not \"many\"");
+        assert_string_equal(err.message,
+                            "--set: \"retention.releases\" must be a number from 1 to 1000000, not \"many\"");
         setenv("PAWL_PORTS_RANGE", "[1, 2", 1);
         assert_true(config_load(root, NULL, 0, &v, NULL, &err) < 0);
         assert_int_equal(err.code, ERR_CONFIG);
         assert_non_null(strstr(err.message, "this is not YAML"));
         setenv("PAWL_PORTS_RANGE", "3000", 1);
         assert_true(config_load(root, NULL, 0, &v, NULL, &err) < 0);
-        assert_string_equal(err.message, "PAWL_PORTS_RANGE: \"ports.range\" must be a list of two numbers, such as [3000, 4000]");
+        assert_string_equal(err.message,
+                            "PAWL_PORTS_RANGE: \"ports.range\" must be a list of two numbers, such as [3000, 4000]");
 }
 
 static void the_template_means_the_defaults(void **state) {

@@ -141,8 +141,9 @@ static const struct { const char *text, *message; } later[] = {
 /* clang-format on */
 
 static void what_a_later_pawl_will_know_is_refused_never_ignored(void **state) {
-        static const char *const keys[] = {"target", "database", "snapshot", "migrate", "verify", "route", "dns", "strategy", "resources", "register",
-                                           "rollback", "project", "stage", "environment", "config_file", "env_required"};
+        static const char *const keys[] = {"target", "database",    "snapshot",    "migrate",     "verify",   "route",
+                                           "dns",    "strategy",    "resources",   "register",    "rollback", "project",
+                                           "stage",  "environment", "config_file", "env_required"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(later); i++) {
                 Value *v = NULL;
@@ -164,11 +165,13 @@ static void what_a_later_pawl_will_know_is_refused_never_ignored(void **state) {
 static void the_smallest_spec_has_every_default(void **state) {
         _cleanup_(value_freep) Value *v = parsed(SMALLEST);
         (void)state;
-        assert_json(v, "{\"name\":\"web\",\"kind\":\"service\",\"source\":{\"path\":\"/srv/app/x\",\"max_size\":2000000000,\"type\":\"path\"},"
-                       "\"runtime\":{\"type\":\"process\",\"exec\":[],\"stop_timeout_usec\":10000000},\"data\":true,"
-                       "\"health\":{\"type\":\"tcp\",\"host\":\"127.0.0.1\",\"start_usec\":0,\"attempts\":0,\"interval_usec\":1000000,"
-                       "\"timeout_usec\":1000000,\"deadline_usec\":10000000,\"backoff_milli\":1000,\"max_interval_usec\":0,\"consecutive\":1},"
-                       "\"on_crash\":\"reverse\",\"timeout_usec\":600000000,\"port\":0}");
+        assert_json(
+                v,
+                "{\"name\":\"web\",\"kind\":\"service\",\"source\":{\"path\":\"/srv/app/x\",\"max_size\":2000000000,\"type\":\"path\"},"
+                "\"runtime\":{\"type\":\"process\",\"exec\":[],\"stop_timeout_usec\":10000000},\"data\":true,"
+                "\"health\":{\"type\":\"tcp\",\"host\":\"127.0.0.1\",\"start_usec\":0,\"attempts\":0,\"interval_usec\":1000000,"
+                "\"timeout_usec\":1000000,\"deadline_usec\":10000000,\"backoff_milli\":1000,\"max_interval_usec\":0,\"consecutive\":1},"
+                "\"on_crash\":\"reverse\",\"timeout_usec\":600000000,\"port\":0}");
 }
 
 /* clang-format off */
@@ -220,8 +223,10 @@ static void a_key_means_what_the_table_says(void **state) {
 }
 
 static void what_says_nothing_is_absent(void **state) {
-        static const char *const absent[] = {"version", "env", "env_file", "secrets", "files", "retention", "notify", "pawl"};
-        _cleanup_(value_freep) Value *v = parsed(SMALLEST "env: {}\nsecrets: []\nnotify:\nretention: {}\n"), *w = parsed(SMALLEST "kind: worker\n");
+        static const char *const absent[] = {"version", "env",       "env_file", "secrets",
+                                             "files",   "retention", "notify",   "pawl"};
+        _cleanup_(value_freep) Value *v = parsed(SMALLEST "env: {}\nsecrets: []\nnotify:\nretention: {}\n"),
+                                     *w = parsed(SMALLEST "kind: worker\n");
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(absent); i++)
                 assert_null(value_get(v, absent[i]));
@@ -306,7 +311,8 @@ static void a_tree_names_its_origin(void **state) {
         assert_int_equal(value_set_text(env, "1A", "x", NULL), 0);
         assert_value_refused("env", env, "--env: \"1A\" cannot be the name of a variable");
         assert_value_refused("name", value_new_text("A"), "--env: \"A\" cannot be the name of a service");
-        assert_value_refused("port", value_new_int(0x10000), "--env: \"port\" must be a number from 1 to 65535 or auto, not \"65536\"");
+        assert_value_refused("port", value_new_int(0x10000),
+                             "--env: \"port\" must be a number from 1 to 65535 or auto, not \"65536\"");
         assert_value_refused("port", value_new_secret("x", 1), "--env: a spec cannot have a secret in it");
         assert_value_refused("kind", value_new_text("\xff"), "--env: a text is not UTF-8");
         assert_value_refused("dns", value_new_array(), "--env: \"dns\" is not supported by pawl 0.1");
@@ -339,7 +345,9 @@ static void the_name_comes_from_the_file(void **state) {
 
 static void a_name_follows_the_rule(void **state) {
         static const char *const fine[] = {"a", "0", "web", "a-b-c", "abcdefghijklmnopqrstuvwxyz"};
-        static const char *const not_fine[] = {"", "-a", "a-", "a--b", "A", "a_b", "a.b", "a/b", "..", "abcdefghijklmnopqrstuvwxyz0", "\xc3\xa9"};
+        static const char *const not_fine[] = {"",        "-a",  "a-",  "a--b", "A",
+                                               "a_b",     "a.b", "a/b", "..",   "abcdefghijklmnopqrstuvwxyz0",
+                                               "\xc3\xa9"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(fine); i++)
                 assert_int_equal(service_name_check(fine[i], NULL), 0);
@@ -348,7 +356,8 @@ static void a_name_follows_the_rule(void **state) {
 }
 
 static void a_version_follows_the_rule(void **state) {
-        static const char *const fine[] = {"1", "v1.2.3", "1.10", "sha-0123456789ab", "v1+0a1b2c3d", "...", "A_b", "-1"};
+        static const char *const fine[] = {"1",           "v1.2.3", "1.10", "sha-0123456789ab",
+                                           "v1+0a1b2c3d", "...",    "A_b",  "-1"};
         static const char *const not_fine[] = {"", ".", "..", "a/b", ".pawl", ".pawl-x", "a b", "\xc3\xa9", HEX64 "0"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(fine); i++)
@@ -370,8 +379,10 @@ static void a_file_is_the_base_of_its_paths(void **state) {
         _cleanup_(value_freep) Value *v = NULL, *w = NULL;
         (void)state;
         assert_non_null(mkdtemp(dir));
-        _cleanup_free_ char *path = text_format("%s/web.yaml", dir), *source = text_format("%s/x", dir), *fifo = text_format("%s/p.yaml", dir);
-        _cleanup_free_ char *big = calloc(1, SPEC_SIZE_MAX + 1), *message = text_format("%s:1:1: this file is larger than 1 MiB", path);
+        _cleanup_free_ char *path = text_format("%s/web.yaml", dir), *source = text_format("%s/x", dir),
+                            *fifo = text_format("%s/p.yaml", dir);
+        _cleanup_free_ char *big = calloc(1, SPEC_SIZE_MAX + 1),
+                            *message = text_format("%s:1:1: this file is larger than 1 MiB", path);
         write_file(path, SMALLEST, strlen(SMALLEST));
         assert_int_equal(spec_load(path, &v, &err), 0);
         assert_string_equal(value_text(value_path(v, "source.path")), source);
@@ -389,7 +400,14 @@ static void a_file_is_the_base_of_its_paths(void **state) {
 }
 
 static void the_reference_names_every_key(void **state) {
-        static const char *const words[] = {"pawl ", "source ", "  sha256 ", "health ", "  deadline ", "  events ", "Not supported yet: project", "[reverse finish]"};
+        static const char *const words[] = {"pawl ",
+                                            "source ",
+                                            "  sha256 ",
+                                            "health ",
+                                            "  deadline ",
+                                            "  events ",
+                                            "Not supported yet: project",
+                                            "[reverse finish]"};
         _cleanup_free_ char *text = NULL;
         (void)state;
         assert_int_equal(spec_reference(&text, NULL), 0);

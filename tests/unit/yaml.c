@@ -132,7 +132,8 @@ static char *repeat(const char *what, size_t n) {
 
 static void depth_is_limited(void **state) {
         _cleanup_free_ char *open = repeat("[", 16), *close = repeat("]", 16), *fine = text_format("%s%s", open, close);
-        _cleanup_free_ char *deeper = text_format("[%s]", fine), *bomb = repeat("[", 500000), *dashes = repeat("- ", 500000);
+        _cleanup_free_ char *deeper = text_format("[%s]", fine), *bomb = repeat("[", 500000),
+                            *dashes = repeat("- ", 500000);
         _cleanup_(value_freep) Value *v = NULL;
         (void)state;
         assert_int_equal(parse(fine, strlen(fine), &v, NULL), 0);
@@ -172,7 +173,8 @@ static void many_keys_take_no_quadratic_time(void **state) {
 }
 
 static void an_alias_bomb_is_refused_at_its_first_anchor(void **state) {
-        static const char bomb[] = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b]\n";
+        static const char bomb[] =
+                "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b]\n";
         (void)state;
         assert_refused(bomb, strlen(bomb), "t.yaml:1:4: anchors are not allowed");
 }
