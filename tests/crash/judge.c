@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See judge.h. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/crash/judge.h"
+#include "tests/crash/tree.h"
+
+enum { RECOVER_LIMIT_MSEC = 5000, RECOVER_LIMIT_SLOW_MSEC = 20000, EXPORT_SIZE = 1 << 20 };
+
+/* What must be as before or as after. The log's content is the program's own; that it exists after a first failed start is wanted. */
+static const char *const trees[] = {"opt/pawl", "etc/pawl", "var/lib/pawl-data", "run/pawl/step", "run/pawl/hold", NULL};
+
+/* What the journal says about the flow: the first transaction behind the kept head. */
+typedef struct Facts {
+        uint64_t head, class;
+        unsigned n_begun;
+        bool is_committed, has_ended;
+} Facts;
+
+typedef struct View {
+        Judge *judge;
+        JudgeCase *of;
+        WorldRun run;
+        Facts facts;
+        bool is_after;
+} View;
+
+_Static_assert(JUDGE_TEXT_SIZE >= 1024, "a tree_diff() must fit");
+
+__attribute__((format(printf, 2, 3))) static bool object(View *v, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(v->of->text, sizeof v->of->text, format, ap);
+        va_end(ap);
+        return false;
+}
+
+/* ---- The journal ---- */
+
+static uint64_t number_of(const char *line, const char *name) {
+        const char *at = strstr(line, name);
+
+        return at != NULL ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+static bool kind_is(const char *line, const char *kind) {
+        char wanted[64];
+
+        (void)snprintf(wanted, sizeof wanted, "\"kind\":\"%s\"", kind);
+        return strstr(line, wanted) != NULL;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+        return (hash ^ value) * 0x100000001b3;
+}
+
+static uint64_t mix_kind(uint64_t hash, const char *line) {
+        const char *at = strstr(line, "\"kind\":\"");
+
+        for (; at != NULL && *at != 0 && *at != ','; at++)
+                hash = mix(hash, (unsigned char)*at);
+        return hash;
+}
+
+static void facts_note(Facts *f, const char *line) {
+        bool is_first;
+
+        f->n_begun += kind_is(line, "begin");
+        is_first = f->n_begun == 1;
+        f->is_committed |= is_first && kind_is(line, "commit");
+        f->has_ended |= is_first && kind_is(line, "end");
+        f->class = mix(mix_kind(f->class, line), number_of(line, "\"step\":"));
+}
+
+static bool facts_read(World *w, uint64_t after, Facts *ret) {
+        static char text[EXPORT_SIZE];
+        char path[WORLD_PATH_SIZE + 16];
+        pid_t pid;
+        FILE *file;
+        bool is_there;
+
+        *ret = (Facts){.class = 0xcbf29ce484222325};
+        if (world_pawl_begin(w, "journal export", NULL, "export", &pid) < 0 || world_pawl_end(pid, RECOVER_LIMIT_SLOW_MSEC) != 0)
+                return false;
+        (void)snprintf(path, sizeof path, "%s/export", w->base);
+        file = fopen(path, "re");
+        is_there = file != NULL;
+        while (is_there && fgets(text, sizeof text, file) != NULL) {
+                uint64_t seq = number_of(text, "\"seq\":");
+
+                ret->head = seq > ret->head ? seq : ret->head;
+                if (seq > after)
+                        facts_note(ret, text);
+        }
+        if (is_there)
+                (void)fclose(file);
+        return is_there;
+}
+
+/* ---- The oracles ---- */
+
+static bool secrets_are_kept(View *v) {
+        char journal[WORLD_PATH_SIZE + 32], path[1024];
+
+        (void)snprintf(journal, sizeof journal, "%s/var/lib/pawl", v->judge->world->root);
+        if (tree_search(v->judge->world->root, WORLD_SECRET, true, path, sizeof path) ||
+            tree_search(journal, WORLD_SECRET, false, path, sizeof path))
+                return object(v, "a secret stands in %s", path);
+        if (strstr(v->of->output, WORLD_SECRET) != NULL)
+                return object(v, "a secret was printed");
+        return true;
+}
+
+static bool recovers(View *v) {
+        const WorldEnv env = {.mutant = v->of->mutant};
+
+        world_pawl(v->judge->world, "recover", &env, &v->run);
+        if (v->run.status != 0)
+                return object(v, "recover: exit status %d: %.1500s", v->run.status, v->run.output);
+        return true;
+}
+
+static bool is_quick(View *v) {
+        uint64_t limit = getenv("ASAN_OPTIONS") != NULL ? RECOVER_LIMIT_SLOW_MSEC : RECOVER_LIMIT_MSEC;
+
+        return v->run.msec < limit || object(v, "recover took %" PRIu64 " ms", v->run.msec);
+}
+
+static bool has_ended(View *v) {
+        const Flow *flow = v->judge->flow;
+
+        if (!facts_read(v->judge->world, v->judge->head, &v->facts))
+                return object(v, "the journal cannot be exported");
+        if (v->facts.n_begun > 0 && !v->facts.has_ended)
+                return object(v, "recover succeeded, and the transaction has no END");
+        if (v->facts.n_begun > 1)
+                return object(v, "recover began a transaction of its own");
+        v->is_after = v->facts.is_committed || (flow->flags & FLOW_NO_RECORDS) != 0;
+        return true;
+}
+
+static bool keeps_its_word(View *v) {
+        const Flow *flow = v->judge->flow;
+        bool was_told = strstr(v->of->output, "committed") != NULL || (v->of->status == 0 && flow->status == 0);
+
+        if (v->is_after && (flow->flags & FLOW_PUTS_BACK) != 0)
+                return object(v, "it had to fail, and is committed");
+        return v->is_after || !was_told || object(v, "success was told, and there is no COMMIT");
+}
+
+static bool files_are_right(View *v) {
+        const char *wanted = v->is_after ? v->judge->after : v->judge->before;
+        char *found = tree_lines(v->judge->world->root, trees, TREE_PLAIN), text[2048];
+        bool is_right = found != NULL && tree_diff(wanted, found, text, sizeof text);
+
+        if (found == NULL)
+                return object(v, "no memory");
+        if (!is_right)
+                (void)object(v, "%s, and the files are not as %s:\n%s", v->is_after ? "COMMIT" : "no COMMIT",
+                             v->is_after ? "after" : "before", text);
+        free(found);
+        return is_right;
+}
+
+static bool log_is_right(View *v) {
+        const Flow *flow = v->judge->flow;
+        char path[WORLD_PATH_SIZE + 32];
+        struct stat st;
+        bool is_removed = v->is_after && strstr(flow->command, "remove") != NULL;
+        bool must_be_there = !is_removed && (flow->before.version != NULL || (v->is_after && flow->after.version != NULL));
+
+        (void)snprintf(path, sizeof path, "%s/var/log/pawl/web.log", v->judge->world->root);
+        if (is_removed && lstat(path, &st) == 0)
+                return object(v, "the log is still there");
+        return !must_be_there || lstat(path, &st) == 0 || object(v, "the log is gone");
+}
+
+static bool foreign_is_left_alone(View *v) {
+        const World *w = v->judge->world;
+        char version[64];
+
+        if (kill(w->foreign, 0) < 0 || !service_ask(w->ports[PORT_FOREIGN], 1000, version, sizeof version))
+                return object(v, "a foreign program was ended");
+        return true;
+}
+
+static bool right_one_runs(View *v) {
+        const Flow *flow = v->judge->flow;
+        const World *w = v->judge->world;
+        const FlowState *state = v->is_after ? &flow->after : &flow->before;
+        char version[64], said[64];
+        size_t n = service_count(w->root, version, sizeof version);
+
+        if (state->version == NULL)
+                return n == 0 || object(v, "%zu of %s run, and none should", n, version);
+        if (n != 1 || strcmp(version, state->version) != 0)
+                return object(v, "%zu run (%s), and one of %s should", n, n > 0 ? version : "-", state->version);
+        return service_ask(w->ports[state->port], 2000, said, sizeof said) ||
+               object(v, "%s runs and does not answer on its port", version);
+}
+
+static bool journal_is_sound(View *v) {
+        WorldRun run;
+
+        world_pawl(v->judge->world, "journal verify", NULL, &run);
+        return run.status == 0 || object(v, "journal verify: exit status %d: %.1000s", run.status, run.output);
+}
+
+static bool nothing_is_left_to_do(View *v) {
+        World *w = v->judge->world;
+        char path[WORLD_PATH_SIZE + 48], text[2048] = "";
+        char *before = tree_lines(w->root, trees, TREE_EXACT), *after;
+        uint64_t hash;
+        WorldRun run;
+        bool is_same;
+
+        (void)snprintf(path, sizeof path, "%s/var/lib/pawl/journal/data.mdb", w->root);
+        hash = tree_hash_file(path);
+        world_pawl(w, "recover", NULL, &run);
+        after = tree_lines(w->root, trees, TREE_EXACT);
+        is_same = before != NULL && after != NULL && tree_diff(before, after, text, sizeof text);
+        free(before);
+        free(after);
+        if (run.status != 0 || !is_same)
+                return object(v, "a second recover: exit status %d; changed:\n%s", run.status, text);
+        return hash == tree_hash_file(path) || object(v, "a second recover wrote into the journal");
+}
+
+static bool works_again(View *v) {
+        const Flow *flow = v->judge->flow;
+        const char *line = v->is_after ? flow->again : flow->command;
+        bool may_be_held = (flow->flags & FLOW_PUTS_BACK) != 0;
+        WorldRun run;
+
+        if (line == NULL)
+                return true;
+        world_pawl(v->judge->world, line, NULL, &run);
+        if (run.status != (v->is_after ? 0 : flow->status) && !(may_be_held && run.status == 0))
+                return object(v, "\"%s\" afterwards: exit status %d: %.1500s", line, run.status, run.output);
+        v->is_after = true;
+        return files_are_right(v) && right_one_runs(v);
+}
+
+/* clang-format off */
+static const struct {
+        const char *name;
+        bool (*holds)(View *v);
+        bool is_once; /* for each state */
+} oracles[] = {
+        {"O10 secrets, at the kill", secrets_are_kept,      false},
+        {"O1 recover",               recovers,              false},
+        {"O9 time",                  is_quick,              false},
+        {"O4 records",               has_ended,             false},
+        {"O3 its word",              keeps_its_word,        false},
+        {"O2 files",                 files_are_right,       false},
+        {"O2 log",                   log_is_right,          false},
+        {"O6 others",                foreign_is_left_alone, false},
+        {"O6 running",               right_one_runs,        false},
+        {"O4 journal",               journal_is_sound,      true},
+        {"O5 second recover",        nothing_is_left_to_do, true},
+        {"O6 still running",         right_one_runs,        true},
+        {"O10 secrets",              secrets_are_kept,      true},
+        {"O8 usable",                works_again,           true},
+};
+/* clang-format on */
+
+/* Full: every case is asked everything. */
+static bool class_is_known(Judge *j, uint64_t class) {
+        for (size_t i = 0; i < j->n_classes; i++)
+                if (j->classes[i] == class)
+                        return true;
+        if (j->n_classes < JUDGE_CLASSES_MAX)
+                j->classes[j->n_classes++] = class;
+        return false;
+}
+
+bool judge_case(Judge *j, JudgeCase *c) {
+        static View v;
+        bool is_known = false, has_asked_class = false;
+
+        v = (View){.judge = j, .of = c};
+        for (size_t i = 0; i < sizeof oracles / sizeof *oracles; i++) {
+                if (oracles[i].is_once && !has_asked_class) {
+                        is_known = class_is_known(j, mix(v.facts.class, v.is_after));
+                        has_asked_class = true;
+                }
+                if ((oracles[i].is_once && is_known) || oracles[i].holds(&v))
+                        continue;
+                c->oracle = oracles[i].name;
+                return false;
+        }
+        return true;
+}
+
+/* ---- Learning both states ---- */
+
+static bool complain(const Flow *flow, const char *line, const WorldRun *run) {
+        (void)fprintf(stderr, "crash: %s: \"%s\": exit status %d\n%s\n", flow->name, line, run->status, run->output);
+        return false;
+}
+
+static bool run_setup(World *w, const Flow *flow) {
+        WorldRun run;
+
+        for (size_t i = 0; i < FLOW_SETUP_MAX && flow->setup[i] != NULL; i++) {
+                world_pawl(w, flow->setup[i], NULL, &run);
+                if (run.status != 0)
+                        return complain(flow, flow->setup[i], &run);
+        }
+        return true;
+}
+
+/* The states must be what the row says, or the sweep would prove something else. */
+static bool states_are_meant(Judge *j) {
+        static View v;
+        JudgeCase c = {.output = ""};
+        bool is_put_back = (j->flow->flags & FLOW_PUTS_BACK) != 0;
+
+        v = (View){.judge = j, .of = &c, .is_after = true};
+        if (!right_one_runs(&v) || (is_put_back && !tree_diff(j->before, j->after, c.text, sizeof c.text))) {
+                (void)fprintf(stderr, "crash: %s: undisturbed, it does not end as its row says: %s\n", j->flow->name, c.text);
+                return false;
+        }
+        return true;
+}
+
+bool judge_open(Judge *j, World *world, const Flow *flow) {
+        Facts facts = {0};
+        WorldRun run;
+
+        *j = (Judge){.world = world, .flow = flow};
+        if (world_reset(world) < 0 || !run_setup(world, flow))
+                return false;
+        if ((flow->flags & FLOW_NO_RECORDS) == 0 && !facts_read(world, 0, &facts)) {
+                (void)fprintf(stderr, "crash: %s: the journal cannot be exported\n", flow->name);
+                return false;
+        }
+        j->head = facts.head;
+        j->before = tree_lines(world->root, trees, TREE_PLAIN);
+        if (world_keep(world) < 0 || world_restore(world) < 0)
+                return false;
+        world_pawl(world, flow->command, NULL, &run);
+        if (run.status != flow->status)
+                return complain(flow, flow->command, &run);
+        j->after = tree_lines(world->root, trees, TREE_PLAIN);
+        return j->before != NULL && j->after != NULL && states_are_meant(j);
+}
+
+void judge_close(Judge *j) {
+        free(j->before);
+        free(j->after);
+        j->before = j->after = NULL;
+}

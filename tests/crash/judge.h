@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lets pawl recover, and says whether the promise was kept: everything as before or everything as after, and which of the two.
+ *
+ *   O1 recovery succeeds    O2 files as before or as after    O3 after what was told or committed, before otherwise
+ *   O4 the journal is sound, the transaction ended            O5 a second recovery finds nothing to do
+ *   O6 what belongs to others is untouched, and exactly the right program runs
+ *   O8 the host is usable: the flow done again ends as after  O9 in time, without a crash    O10 no secret where others read
+ *
+ * The costly ones are asked once for each state: files that compare equal, and the same records. */
+#pragma once
+
+#include "tests/crash/flows.h"
+
+enum { JUDGE_CLASSES_MAX = 1024, JUDGE_TEXT_SIZE = 4096 };
+
+typedef struct Judge {
+        World *world;
+        const Flow *flow;
+        char *before, *after; /* tree_lines() of two undisturbed states */
+        uint64_t head;        /* last record of the kept root */
+        uint64_t classes[JUDGE_CLASSES_MAX];
+        size_t n_classes;
+} Judge;
+
+typedef struct JudgeCase {
+        const char *output;  /* what the flow said before it died, */
+        int status;          /* and its exit status; -1: it was killed */
+        const char *mutant;  /* for the recovering process; NULL: none */
+        const char *oracle;  /* out: which one objects; static */
+        char text[JUDGE_TEXT_SIZE];
+} JudgeCase;
+
+/* Makes the flow's root, keeps it, and learns both states. false: told on stderr. */
+bool judge_open(Judge *j, World *world, const Flow *flow);
+void judge_close(Judge *j);
+
+/* After a killed run, in the world's root. Returns whether all is well; else fills oracle and text. */
+bool judge_case(Judge *j, JudgeCase *c);

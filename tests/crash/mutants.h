@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliberate mistakes, one per rule of the protocol, that a testing build makes when PAWL_MUTANT names it. The sweep is worth something
+ * because it notices each. */
+#pragma once
+
+#include "tests/crash/sweep.h"
+
+typedef enum MutantReach {
+        MUTANT_RUN,     /* made by the process that is killed */
+        MUTANT_RECOVER, /* by the one that recovers */
+        MUTANT_BOTH,
+        MUTANT_TWO,      /* shows only when two pawls meet: crash.two knows the scenario */
+        MUTANT_POWER,    /* shows only when the power goes: not here */
+        MUTANT_HARMLESS, /* no mistake: it must make no difference */
+} MutantReach;
+
+typedef struct Mutant {
+        const char *name;
+        MutantReach reach;
+        const char *flows; /* separated by spaces, the likeliest first; MUTANT_TWO: the scenario */
+        const char *rule;  /* the rule it breaks */
+} Mutant;
+
+const Mutant *mutant_find(const char *name);
+/* Makes a sweep run with it. */
+void mutant_aim(const Mutant *mutant, SweepOptions *options);
+
+/* Before the workers are forked; in each; when all have ended (true: none lives). */
+bool mutants_begin(void);
+bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t seed);
+bool mutants_report(void);

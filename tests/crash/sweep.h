@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kills one flow at its points, one after the other, and has each judged. */
+#pragma once
+
+#include "tests/crash/judge.h"
+
+typedef struct SweepOptions {
+        uint64_t at;                  /* only this point; 0: all */
+        bool only_entry, only_exit;   /* neither: entry of all, exit of the sampled and the last */
+        unsigned sample;              /* percent of the points taken at entry */
+        unsigned sample_exit;         /* percent of the points taken at exit */
+        unsigned sample_done;         /* percent at which recovery also runs blind to DONE */
+        uint32_t seed;                /* which ones: the same seed, the same points */
+        unsigned worker, n_workers;   /* point n is worker n % n_workers' */
+        const char *mutant;           /* NULL: none */
+        bool mutant_runs, mutant_recovers; /* in which process */
+        bool ends_at_first;
+        bool is_quiet;                /* failures are not printed */
+} SweepOptions;
+
+typedef struct SweepResult {
+        uint64_t n_points, n_runs, n_failures;
+        char first_oracle[64]; /* of the first failure */
+        uint64_t first_at;
+} SweepResult;
+
+/* false: it could not be done at all (told on stderr). Adds to *result. */
+bool sweep_flow(World *world, const Flow *flow, const SweepOptions *options, SweepResult *result);

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See world.h. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/crash/tree.h"
+#include "tests/crash/world.h"
+
+enum { RUN_LIMIT_MSEC = 30000, WORDS_MAX = 24, ENVIRONMENT_MAX = 16 };
+
+/* ---- A run of pawl ---- */
+
+/* The words of a command line, and its environment, in one piece of memory. */
+typedef struct Line {
+        char text[WORLD_LINE_SIZE], variables[1024];
+        char *words[WORDS_MAX], *environment[ENVIRONMENT_MAX];
+} Line;
+
+static void add_variable(Line *l, size_t *n, size_t *used, const char *name, const char *value) {
+        if (value == NULL || *n + 1 >= ENVIRONMENT_MAX)
+                return;
+        l->environment[(*n)++] = l->variables + *used;
+        *used += (size_t)snprintf(l->variables + *used, sizeof l->variables - *used, "%s=%s", name, value) + 1;
+}
+
+static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) {
+        static const char *const kept[] = {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TMPDIR"};
+        static char root_flag[] = "--root";
+        size_t n = 0, used = 0;
+        char *rest;
+
+        (void)snprintf(l->text, sizeof l->text, "%s", text);
+        l->words[n++] = w->pawl;
+        l->words[n++] = root_flag;
+        l->words[n++] = w->root;
+        for (char *word = strtok_r(l->text, " ", &rest); word != NULL && n + 1 < WORDS_MAX; word = strtok_r(NULL, " ", &rest))
+                l->words[n++] = word;
+        l->words[n] = NULL;
+        n = 0;
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+                add_variable(l, &n, &used, kept[i], getenv(kept[i]));
+        add_variable(l, &n, &used, "TOKEN", WORLD_SECRET);
+        if (env != NULL) {
+                add_variable(l, &n, &used, "PAWL_MUTANT", env->mutant);
+                add_variable(l, &n, &used, "PAWL_CRASH_AT", env->crash_at);
+                add_variable(l, &n, &used, "PAWL_PAUSE_AT", env->pause_at);
+        }
+        l->environment[n] = NULL;
+}
+
+static int output_open(const World *w, const char *name) {
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof path, "%s/%s", w->base, name);
+        return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+static void output_take(int fd, char *ret) {
+        ssize_t n = pread(fd, ret, WORLD_OUTPUT_SIZE - 1, 0);
+
+        ret[n > 0 ? n : 0] = 0;
+        (void)close(fd);
+}
+
+int world_pawl_begin(World *w, const char *line, const WorldEnv *env, const char *name, pid_t *ret_pid) {
+        int fd = output_open(w, name);
+        Line l;
+        pid_t pid;
+
+        line_init(&l, w, line, env);
+        pid = fork();
+        if (pid == 0) {
+                if (chdir(w->files) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+                        _exit(126);
+                (void)execve(l.words[0], l.words, l.environment);
+                _exit(127);
+        }
+        (void)close(fd);
+        *ret_pid = pid;
+        return pid < 0 ? -errno : 0;
+}
+
+int world_pawl_end(pid_t pid, uint64_t msec) {
+        int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+        struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+        bool has_hung = poll(&wait, 1, (int)msec) == 0;
+
+        if (has_hung)
+                (void)kill(pid, SIGKILL);
+        (void)close(pidfd);
+        if (waitpid(pid, &status, 0) < 0 || has_hung)
+                return -1;
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void world_pawl(World *w, const char *line, const WorldEnv *env, WorldRun *ret) {
+        uint64_t start = now_msec();
+        char path[PATH_MAX];
+        pid_t pid;
+
+        *ret = (WorldRun){.status = -1};
+        if (world_pawl_begin(w, line, env, "output", &pid) < 0)
+                return;
+        ret->status = world_pawl_end(pid, RUN_LIMIT_MSEC);
+        ret->msec = now_msec() - start;
+        (void)snprintf(path, sizeof path, "%s/output", w->base);
+        output_take(open(path, O_RDONLY | O_CLOEXEC), ret->output);
+}
+
+int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spec, TracerResult *ret, char *ret_output) {
+        int fd = output_open(w, "output"), r;
+        Line l;
+
+        line_init(&l, w, line, env);
+        spec->argv = l.words;
+        spec->envp = l.environment;
+        spec->stdout_fd = spec->stderr_fd = fd;
+        spec->kinds_mask = TRACER_DISK | TRACER_PROC;
+        spec->release = TRACER_RELEASE_OTHER_PROGRAM | TRACER_RELEASE_OWN_SESSION;
+        spec->kill_root_only = spec->subreaper = true;
+        spec->timeout_ms = RUN_LIMIT_MSEC;
+        r = chdir(w->files) < 0 ? -errno : tracer_run(spec, ret);
+        output_take(fd, ret_output);
+        return r;
+}
+
+/* ---- Making a world ---- */
+
+static int say(int r, const char *what, const char *path) {
+        (void)fprintf(stderr, "crash: %s \"%s\": %s\n", what, path, strerror(-r));
+        return r;
+}
+
+static bool port_is_free(int port) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+
+        (void)close(fd);
+        return is_free;
+}
+
+/* Below the range from which the kernel gives ports to clients. */
+static void choose_ports(World *w) {
+        uint16_t number = 0;
+        int port;
+
+        (void)getrandom(&number, sizeof number, 0);
+        port = 12000 + number % 18000;
+        for (int i = 0; i < PORT_COUNT; port++)
+                if (port_is_free(port))
+                        w->ports[i++] = port;
+}
+
+static int write_file(const char *folder, const char *name, const char *text, mode_t mode) {
+        char path[PATH_MAX];
+        size_t n = strlen(text);
+        int fd, r;
+
+        (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+        for (char *slash = path + strlen(folder) + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+                *slash = 0;
+                (void)mkdir(path, 0755);
+        }
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+        r = fd < 0 || write(fd, text, n) != (ssize_t)n ? -errno : 0;
+        if (fd >= 0)
+                (void)close(fd);
+        return r < 0 ? say(r, "could not write", path) : 0;
+}
+
+static int write_spec(const World *w, const char *name, WorldPort port, const char *more) {
+        char text[512];
+
+        (void)snprintf(text, sizeof text,
+                       "pawl: 1\nname: web\nsource: ./web-v1\nversion: v1\nport: %d\nhealth: gc\n"
+                       "secrets:\n  - name: TOKEN\n    generate: 32\n%s",
+                       w->ports[port], more);
+        return write_file(w->files, name, text, 0644);
+}
+
+static int copy_examples(const World *w) {
+        static const char *const names[] = {"web-v1", "web-v2", "web-v3"};
+        const char *given = getenv("PAWL_EXAMPLES");
+        char folder[PATH_MAX], from[PATH_MAX + 16], to[PATH_MAX];
+        int r = 0;
+
+        (void)snprintf(folder, sizeof folder, "%s", w->pawl);
+        *strrchr(folder, '/') = 0;
+        for (size_t i = 0; r == 0 && i < sizeof names / sizeof *names; i++) {
+                (void)snprintf(from, sizeof from, "%s%s/%s", given != NULL ? given : folder, given != NULL ? "" : "/examples",
+                               names[i]);
+                (void)snprintf(to, sizeof to, "%s/%s", w->files, names[i]);
+                r = tree_copy(from, to);
+                if (r < 0)
+                        r = say(r, "could not copy", from);
+        }
+        return r;
+}
+
+/* The same program as the service's, from elsewhere and on another port: nobody may end it. */
+static int start_foreign(World *w) {
+        char program[PATH_MAX], port[32], run_of_other[] = "PAWL_RUN=0000000000000000";
+        char *arguments[] = {program, NULL}, *environment[] = {port, run_of_other, NULL};
+
+        (void)snprintf(program, sizeof program, "%s/web-v1", w->files);
+        (void)snprintf(port, sizeof port, "PORT=%d", w->ports[PORT_FOREIGN]);
+        w->foreign = fork();
+        if (w->foreign == 0) {
+                (void)setsid();
+                (void)freopen("/dev/null", "w", stdout);
+                (void)execve(program, arguments, environment);
+                _exit(127);
+        }
+        return w->foreign < 0 ? -errno : 0;
+}
+
+static int make_base(World *w, unsigned id) {
+        const char *shm = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, *tmp = getenv("TMPDIR");
+        const char *folder = shm != NULL ? shm : tmp != NULL ? tmp : "/tmp";
+        const char *program = getenv("PAWL_TESTING");
+
+        if (program == NULL || realpath(program, w->pawl) == NULL)
+                return say(-ENOENT, "PAWL_TESTING must name the program to test, not", program != NULL ? program : "");
+        (void)snprintf(w->base, sizeof w->base, "%.64s/pawl-crash.%u.XXXXXX", folder, id);
+        if (mkdtemp(w->base) == NULL || chmod(w->base, 0755) < 0)
+                return say(-errno, "could not make", w->base);
+        (void)snprintf(w->root, sizeof w->root, "%.200s/root", w->base);
+        (void)snprintf(w->kept, sizeof w->kept, "%.200s/kept", w->base);
+        (void)snprintf(w->files, sizeof w->files, "%.200s/files", w->base);
+        return mkdir(w->files, 0755) < 0 ? say(-errno, "could not make", w->files) : 0;
+}
+
+int world_open(World *w, unsigned id) {
+        int r;
+
+        *w = (World){0};
+        r = make_base(w, id);
+        choose_ports(w);
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+        if (r == 0)
+                r = write_spec(w, "web.yaml", PORT_FIRST, "");
+        if (r == 0)
+                r = write_spec(w, "changed.yaml", PORT_OTHER, "env:\n  COLOUR: green\n");
+        if (r == 0)
+                r = copy_examples(w);
+        return r == 0 ? start_foreign(w) : r;
+}
+
+void world_close(World *w) {
+        if (w->base[0] == 0)
+                return;
+        service_end_all(w->base); /* the foreign program is below it, too */
+        (void)tree_remove(w->base);
+}
+
+/* ---- Its states ---- */
+
+int world_reset(World *w) {
+        int r;
+
+        service_end_all(w->root);
+        r = tree_remove(w->root);
+        if (r == 0 && mkdir(w->root, 0755) < 0)
+                r = -errno;
+        if (r == 0)
+                r = write_file(w->root, "etc/pawl/other/env", "MINE=1\n", 0644);
+        if (r == 0)
+                r = write_file(w->root, "opt/pawl/other/releases/v1/other", "#!/bin/false\n", 0755);
+        if (r == 0)
+                r = write_file(w->root, "opt/pawl/.pawl-trash-1-1/kept", "looks like pawl's\n", 0644);
+        return r < 0 ? say(r, "could not make", w->root) : 0;
+}
+
+int world_keep(World *w) {
+        int r = service_look(w->root, "web", &w->service);
+
+        service_end_all(w->root);
+        if (r == 0)
+                r = tree_remove(w->kept);
+        return r < 0 ? r : tree_copy(w->root, w->kept);
+}
+
+int world_restore(World *w) {
+        char version[64];
+        int r;
+
+        service_end_all(w->root);
+        r = tree_remove(w->root);
+        if (r == 0)
+                r = tree_copy(w->kept, w->root);
+        if (r == 0 && w->service.pid != 0)
+                r = service_start(w->root, "web", &w->service);
+        if (r == 0 && w->service.pid != 0 && !service_ask(w->ports[PORT_FIRST], 2000, version, sizeof version))
+                r = -ETIMEDOUT;
+        return r < 0 ? say(r, "could not put back", w->root) : 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A scratch root that is put back to the same state before every run: its files, and the program that ran in it.
+ *
+ * A root always lies at the same path, because pawl writes that path into its files; what is kept of it lies beside. */
+#pragma once
+
+#include <stdint.h>
+
+#include "tests/crash/service.h"
+#include "tests/crash/tracer.h"
+
+enum { WORLD_PATH_SIZE = 256, WORLD_OUTPUT_SIZE = 16384, WORLD_LINE_SIZE = 512 };
+
+#define WORLD_SECRET "horse-battery-0815-staple" /* in the environment of every pawl, taken into the service's */
+
+typedef enum WorldPort { PORT_FIRST, PORT_OTHER, PORT_FOREIGN, PORT_COUNT } WorldPort;
+
+typedef struct World {
+        char base[WORLD_PATH_SIZE];
+        char root[WORLD_PATH_SIZE], kept[WORLD_PATH_SIZE], files[WORLD_PATH_SIZE];
+        char pawl[WORLD_PATH_SIZE]; /* the program under test */
+        int ports[PORT_COUNT];
+        pid_t foreign;   /* a program that has nothing to do with pawl */
+        Service service; /* "web" as it ran when the root was kept; pid 0: it did not */
+} World;
+
+typedef struct WorldRun {
+        char output[WORLD_OUTPUT_SIZE]; /* both streams, cut at the size */
+        int status;                     /* exit status; 128 + signal; -1: it hung and was killed */
+        uint64_t msec;
+} WorldRun;
+
+/* What stands in the environment besides PATH and the sanitizers' options; NULL: nothing. */
+typedef struct WorldEnv {
+        const char *mutant, *crash_at, *pause_at;
+} WorldEnv;
+
+/* `id` tells worlds of one run apart. Reads PAWL_TESTING and the folder of the examples. 0 or a negative errno, told on stderr. */
+int world_open(World *w, unsigned id);
+void world_close(World *w);
+
+/* An empty root, with what belongs to others in it; no program runs. */
+int world_reset(World *w);
+/* Keeps the root as it is, and ends what runs in it. */
+int world_keep(World *w);
+/* Puts the root back as it was kept, and starts the program that ran in it. */
+int world_restore(World *w);
+
+/* Runs pawl with the words of `line` behind --root; the working directory holds the specs and programs. */
+void world_pawl(World *w, const char *line, const WorldEnv *env, WorldRun *ret);
+/* Starts it only; *ret_pid is the caller's to wait for. The output goes to base/<name>. */
+int world_pawl_begin(World *w, const char *line, const WorldEnv *env, const char *name, pid_t *ret_pid);
+/* Waits for it, at most msec, then kills it. The status as in WorldRun. */
+int world_pawl_end(pid_t pid, uint64_t msec);
+/* The same under the tracer; fills mode and the like from `spec`, whose argv, envp and streams are set here. */
+int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spec, TracerResult *ret, char *ret_output);
