@@ -64,12 +64,14 @@ static void lock_holder(Engine *e, const char *name, char *ret, size_t size) {
 
 int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
         uint64_t until = clock_boot_usec() + e->wait_usec;
+        Host host = engine_host(e, 0, 0, true);
         for (;;) {
                 int r = lock_try(e, name, ret_fd, err);
                 if (r <= 0)
                         return r;
-                if (e->cancel && *e->cancel)
-                        return error_set(err, -ECANCELED, ERR_INTERRUPTED, NULL, "interrupted while waiting for another pawl");
+                r = host_check_cancel(&host, err);
+                if (r < 0)
+                        return error_context(err, r, "while waiting for another pawl");
                 if (clock_boot_usec() >= until)
                         break;
                 clock_sleep_usec(LOCK_POLL_USEC);

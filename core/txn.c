@@ -440,8 +440,8 @@ static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
                 if (r >= 0)
                         continue;
                 *ret_failed = x->trail->phase == TX_NONE ? RECORD_STEP_NONE : i;
-                if (step->group > 0 && !p->groups[step->group - 1].is_required && x->trail->phase == TX_OPEN && err->code != ERR_JOURNAL_IO &&
-                    err->code != ERR_INTERRUPTED) {
+                bool is_optional = step->group > 0 && !p->groups[step->group - 1].is_required;
+                if (is_optional && x->trail->phase == TX_OPEN && err->code != ERR_JOURNAL_IO && r != -ECANCELED) {
                         Error why = *err;
                         int q = group_failed(x, step->group, &why, err);
                         r = q == SETTLE_STAYS ? r : q;

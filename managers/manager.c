@@ -90,6 +90,8 @@ bool host_is_cancelled(const Host *host) {
 }
 
 int host_check_cancel(const Host *host, Error *err) {
+        if (host_is_cancelled(host) && *host->cancel == SIGTERM)
+                return error_set(err, -ECANCELED, ERR_TERMINATED, NULL, "ended by SIGTERM");
         if (host_is_cancelled(host))
                 return error_set(err, -ECANCELED, ERR_INTERRUPTED, NULL, "interrupted");
         if (host->deadline_usec > 0 && clock_boot_usec() >= host->deadline_usec)
