@@ -51,10 +51,12 @@ static const SpecKey *key_find(const SpecKey *keys, const char *name) {
 
 /* The child of this name; one that is null says nothing and is absent. */
 static SpecNode node_get(const SpecNode *node, const char *name) {
-        for (size_t i = 0; i < value_count(node->value); i++)
-                if (node->value->map.entries[i].name && strcmp(node->value->map.entries[i].name, name) == 0 &&
-                    !value_is(node->value->map.entries[i].value, VALUE_NULL))
+        const Value *map = node->value;
+        for (size_t i = 0; value_is(map, VALUE_MAP) && i < map->map.n; i++) {
+                const MapEntry *entry = &map->map.entries[i];
+                if (entry->name && strcmp(entry->name, name) == 0 && !value_is(entry->value, VALUE_NULL))
                         return spec_child(node, i, name);
+        }
         SpecNode absent = {.reader = node->reader, .mark = node->mark};
         (void)snprintf(absent.path, sizeof(absent.path), "%.40s%s%s", node->path, node->path[0] ? "." : "", name);
         return absent;
@@ -72,8 +74,9 @@ static int refuse_later(const SpecNode *node, const SpecNode *child, const SpecK
 }
 
 static int check_names(const SpecNode *node, const SpecKey *keys, Error *err) {
-        for (size_t i = 0; i < value_count(node->value); i++) {
-                const char *name = node->value->map.entries[i].name;
+        const Value *map = node->value;
+        for (size_t i = 0; map && i < value_count(map); i++) {
+                const char *name = map->map.entries[i].name;
                 const SpecKey *key = name ? key_find(keys, name) : NULL;
                 SpecNode child = spec_child(node, i, name ? name : "");
                 if (!key)
@@ -417,7 +420,7 @@ static char *name_of_file(const char *file) {
 static int read_spec(const SpecNode *node, const char *name, Value **ret, Error *err) {
         const SpecDefault defaults[] = {{"name", name}, {NULL, NULL}};
         _cleanup_(value_freep) Value *spec = NULL;
-        bool is_empty = value_is(node->value, VALUE_NULL);
+        bool is_empty = !node->value || node->value->kind == VALUE_NULL;
         if (!value_is(node->value, VALUE_MAP))
                 return spec_refuse(node, "The smallest is: pawl: 1, and source: ./program.", err, "%s%s",
                                    is_empty ? "the spec is empty" : "a spec must be a map, not a ",

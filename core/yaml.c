@@ -126,13 +126,14 @@ static int read_key(Reader *y, char **ret, YamlMark *child) {
         int r = read_scalar(y, &key, &mark);
         if (r < 0)
                 return r;
-        if (!value_text(key) || key->bytes.size == 0)
+        if (!key || key->kind != VALUE_TEXT || key->bytes.size == 0)
                 return refuse(y, NULL, "a key is missing in front of the \":\"");
+        const char *text = key->bytes.data;
         if (key->bytes.size > YAML_KEY_MAX)
                 return refuse(y, NULL, "a key cannot have more than %d bytes", YAML_KEY_MAX);
-        if (!text_is_clean(value_text(key), key->bytes.size) || strpbrk(value_text(key), "\n\t"))
+        if (!text_is_clean(text, key->bytes.size) || strpbrk(text, "\n\t"))
                 return refuse(y, NULL, "a key cannot have control characters");
-        if (!mark.is_quoted && strcmp(value_text(key), "<<") == 0)
+        if (!mark.is_quoted && strcmp(text, "<<") == 0)
                 return refuse(y, "Write the values out where they are needed.", "merge keys are not allowed");
         *ret = TAKE_PTR(key->bytes.data);
         return 0;
