@@ -35,7 +35,7 @@ static const char *usec_text(const Value *h, const char *key, char ret[static 32
 void show_history(Cli *cli, const Value *result) {
         static const char *const headings[] = {"TX",     "WHEN", "ACTOR",   "SERVICE", "FLOW", "VERSIONS",
                                                "RESULT", "TOOK", "EXPOSED", "DOWN",    NULL};
-        _cleanup_(table_freep) Table *t = table_new(headings);
+        _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);
         const Value *history = value_get(result, "history");
         for (size_t i = 0; i < value_count(history); i++) {
                 const Value *h = value_at(history, i);
@@ -52,7 +52,7 @@ void show_history(Cli *cli, const Value *result) {
         if (value_count(history) == 0)
                 out_print(&cli->out, "Nothing was done yet.\n");
         else
-                table_print(t, &cli->out);
+                table_print(t);
 }
 
 /* ---- One ---------------------------------------------------------------------------------------------------------------------------- */

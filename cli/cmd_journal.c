@@ -86,7 +86,7 @@ int cmd_journal_export(Cli *cli, Value **ret, Error *err) {
 
 void show_records(Cli *cli, const Value *list) {
         static const char *const headings[] = {"SEQ", "WHEN", "TX", "RECORD", "STEP", "WHAT", NULL};
-        _cleanup_(table_freep) Table *t = table_new(headings);
+        _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);
         const Value *records = value_get(list, "records");
         for (size_t i = 0; i < value_count(records); i++) {
                 const Value *one = value_at(records, i);
@@ -102,7 +102,7 @@ void show_records(Cli *cli, const Value *list) {
         if (value_count(records) == 0)
                 out_print(&cli->out, "No records.\n");
         else
-                table_print(t, &cli->out);
+                table_print(t);
 }
 
 void show_facts(Cli *cli, const Value *facts) {

@@ -38,7 +38,7 @@ static void state_text(const Value *s, char *ret, size_t size) {
 
 void show_list(Cli *cli, const Value *list) {
         static const char *const headings[] = {"NAME", "VERSION", "PORT", "ROUTE", "STATUS", NULL};
-        _cleanup_(table_freep) Table *t = table_new(headings);
+        _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);
         const Value *services = value_get(list, "services");
         if (value_count(services) == 0) {
                 out_print(&cli->out, "No services deployed. Run 'pawl deploy <path>' to get started.\n");
@@ -53,7 +53,7 @@ void show_list(Cli *cli, const Value *list) {
                 table_add(t, (const char *[]){value_get_text(s, "name"), value_get_text(s, "version"), port,
                                               value_get_text(s, "route"), state});
         }
-        table_print(t, &cli->out);
+        table_print(t);
 }
 
 /* ---- Status ------------------------------------------------------------------------------------------------------------------------- */

@@ -42,20 +42,21 @@ static size_t mark_at(const char *s) {
         return ELEMENTSOF(marks);
 }
 
-static void write_text(const Out *out, FILE *stream, const char *s) {
+char *out_spell(const Out *out, const char *s) {
         _cleanup_text_ Text t = {0};
-        if (out->is_utf8) {
-                (void)fputs(s, stream);
-                return;
-        }
         while (*s) {
-                size_t i = mark_at(s);
+                size_t i = out->is_utf8 ? ELEMENTSOF(marks) : mark_at(s);
+                size_t n = i < ELEMENTSOF(marks) ? strlen(marks[i].mark) : out->is_utf8 ? strlen(s) : 1;
                 text_add_n(&t, i < ELEMENTSOF(marks) ? marks[i].plain : s,
-                           i < ELEMENTSOF(marks) ? strlen(marks[i].plain) : 1);
-                s += i < ELEMENTSOF(marks) ? strlen(marks[i].mark) : 1;
+                           i < ELEMENTSOF(marks) ? strlen(marks[i].plain) : n);
+                s += n;
         }
-        if (t.data)
-                (void)fwrite(t.data, 1, t.size, stream);
+        return text_take(&t);
+}
+
+static void write_text(const Out *out, FILE *stream, const char *s) {
+        _cleanup_free_ char *spelled = out_spell(out, s);
+        (void)fputs(spelled ? spelled : s, stream);
 }
 
 static void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {

@@ -25,6 +25,8 @@ typedef struct Out {
 /* Sets the locale of characters (not of messages or numbers) and looks at the environment. */
 void out_init(Out *out);
 
+/* The text as this locale can show it; owned by the caller, NULL when memory is out. */
+char *out_spell(const Out *out, const char *text);
 /* Result text; "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */
 void out_print(Out *out, const char *format, ...) _printf_(2, 3);
 /* Content of others (a log, a file): byte by byte. */

@@ -6,6 +6,7 @@
 
 struct Table {
         struct libscols_table *columns;
+        Out *out;
         size_t n;
 };
 
@@ -16,10 +17,11 @@ Table *table_free(Table *t) {
         return NULL;
 }
 
-Table *table_new(const char *const *headings) {
+Table *table_new(Out *out, const char *const *headings) {
         _cleanup_(table_freep) Table *t = calloc(1, sizeof(Table));
         if (!t || !(t->columns = scols_new_table()))
                 return NULL;
+        t->out = out;
         /* However narrow the terminal is: a cut version or path is worth nothing. */
         (void)scols_table_set_termforce(t->columns, SCOLS_TERMFORCE_NEVER);
         if (scols_table_set_column_separator(t->columns, "  ") < 0)
@@ -32,8 +34,11 @@ Table *table_new(const char *const *headings) {
 
 void table_add(Table *t, const char *const *cells) {
         struct libscols_line *line = t ? scols_table_new_line(t->columns, NULL) : NULL;
-        for (size_t i = 0; line && i < t->n; i++)
-                (void)scols_line_set_data(line, i, cells[i] && *cells[i] ? cells[i] : "—");
+        for (size_t i = 0; line && i < t->n; i++) {
+                char *cell = out_spell(t->out, cells[i] && *cells[i] ? cells[i] : "—");
+                if (!cell || scols_line_refer_data(line, i, cell) < 0)
+                        free(cell);
+        }
 }
 
 /* Without the blanks that fill up the last column. */
@@ -47,8 +52,8 @@ static void print_trimmed(const char *text, Out *out) {
         }
 }
 
-void table_print(Table *t, Out *out) {
+void table_print(Table *t) {
         _cleanup_free_ char *text = NULL;
         if (t && scols_print_table_to_string(t->columns, &text) == 0 && text)
-                print_trimmed(text, out);
+                print_trimmed(text, t->out);
 }

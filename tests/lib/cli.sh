@@ -154,3 +154,24 @@ answer() {
         [ -n "$port" ] || return 0
         printf 'GET / HTTP/1.0\r\n\r\n' | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && cat >&3 && cat <&3" 2>/dev/null | tail -n 1
 }
+
+# Starts pawl in the background ($pid) and waits until its stderr says TEXT.
+start() {
+        text=$1
+        shift
+        last="$*"
+        "$PAWL" --root "$ROOT" "$@" >"$T/out" 2>"$T/err" </dev/null &
+        pid=$!
+        tries=0
+        until grep -qF -e "$text" "$T/err"; do
+                tries=$((tries + 1))
+                [ "$tries" -lt 300 ] || { failed "never said \"$text\""; break; }
+                sleep 0.1
+        done
+}
+
+# Waits for what start() started.
+ended() {
+        wait "$pid" 2>/dev/null
+        status=$?
+}

@@ -1,0 +1,84 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Deploying: from a program, a spec or a url; what is in the way is told before anything is made.
+# shellcheck source=tests/lib/cli.sh
+. "$SRC/tests/lib/cli.sh"
+
+examples
+
+run deploy "$FILES/web-v1" -v v1 -n web -e LOG=debug -e EMPTY=
+status 0
+out <<'E'
+✓ web v1 deployed
+  Port:     PORT
+  URL:      http://127.0.0.1:PORT
+  Data:     DIR/root/var/lib/pawl-data/web
+E
+has err '  point opt/pawl/web/current to releases/v1'
+check "it answers" test "$(answer web)" = "hello from v1"
+check "its environment holds -e" grep -qx LOG=debug "$ROOT/etc/pawl/web/env"
+check "an empty value is a value" grep -qx EMPTY= "$ROOT/etc/pawl/web/env"
+
+run deploy "$FILES/web-v2" -n web
+status 2
+out </dev/null
+err <<'E'
+pawl: the service "web" exists already
+  try: "pawl upgrade" brings a new version, "pawl apply" a new spec.
+E
+
+# The name from the file's: without folder and version tail.
+run -q deploy "$FILES/web-v2" -v v2 -n other -p "${BASE}77"
+status 0
+check "-p chooses the port" grep -qx "PORT=${BASE}77" "$ROOT/etc/pawl/other/env"
+run -q deploy "$FILES/web-v1" -n third -p "${BASE}77"
+status 1
+has err 'port PORT'
+run list
+status 0
+out <<'E'
+NAME   VERSION  PORT   ROUTE  STATUS
+other  v2       PORT  —      running
+web    v1       PORT  —      running
+E
+cp "$FILES/web-v1" Some_Tool-v1.2
+run plan deploy ./Some_Tool-v1.2
+status 0
+has out 'some-tool: deploy'
+
+# With a spec file -v, -p and -e win over what it says; others do not go with it.
+printf 'pawl: 1\nsource: %s\nversion: v1\nenv: {A: one, B: two}\n' "$FILES/web-v1" >spec.yaml
+run -q deploy spec.yaml -v v9 -p "${BASE}78" -e A=1
+status 0
+has out '✓ spec v9 deployed'
+check "-e over the spec" grep -qx A=1 "$ROOT/etc/pawl/spec/env"
+check "the rest of the spec's" grep -qx B=two "$ROOT/etc/pawl/spec/env"
+run deploy spec.yaml -n x
+status 2
+has err '--name does not go with a spec file'
+
+# Behind "--" is the program.
+mkdir tree
+cp "$FILES/web-v1" tree/server
+run -q deploy ./tree -v v1 -- ./server --flag '{port}'
+status 0
+run inspect tree
+has out '"--flag"'
+
+# A deploy that fails leaves nothing.
+find "$ROOT/opt" "$ROOT/etc" "$ROOT/var/lib/pawl-data" | sort >before
+run -q deploy "$FILES/web-v3" -v v3 -n bad
+status 4
+out </dev/null
+has err 'pawl: bad: deploy v3 failed: no answer on 127.0.0.1:PORT'
+has err '  put back: nothing is left of it'
+find "$ROOT/opt" "$ROOT/etc" "$ROOT/var/lib/pawl-data" | sort >after
+check "a failed deploy leaves nothing" cmp before after
+run status bad
+status 4
+
+run deploy "$FILES/web-v1" -e FOO -n x
+status 2
+err <<'E'
+pawl: invalid env var "FOO": must be KEY=VALUE
+E

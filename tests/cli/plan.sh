@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A plan says what would be done, and changes nothing.
+# shellcheck source=tests/lib/cli.sh
+. "$SRC/tests/lib/cli.sh"
+
+examples
+printf 'pawl: 1\nsource: %s\nversion: v1\n' "$FILES/web-v1" >web.yaml
+
+run plan web.yaml
+status 0
+err </dev/null
+has out 'web: '
+has out 'point opt/pawl/web/current to releases/v1'
+check "planning makes nothing" test -z "$(ls -A "$ROOT")"
+
+run -q apply web.yaml
+status 0
+find "$ROOT" | sort >before
+run plan web.yaml
+status 0
+out <<'E'
+No changes: web is up to date (v1)
+E
+run plan upgrade web --source "$FILES/web-v2" -v v2
+status 0
+has out 'web: upgrade v1 → v2'
+has out 'owe: '
+has out 'pay: '
+run plan remove web
+status 0
+has out 'web: remove v1'
+run plan remove web --purge
+status 0
+run plan stop web
+status 0
+run plan upgrade --all
+status 0
+out <<'E'
+No changes: web is up to date (v1)
+E
+run plan deploy "$FILES/web-v2" -n two
+status 0
+run plan rollback nix
+status 2
+run --json plan upgrade web --source "$FILES/web-v2" -v v2
+status 0
+has out '"plans"'
+has out '"result": "plan"'
+find "$ROOT" | sort >after
+check "planning changes nothing" cmp before after

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A wrong spec is told with its place, before anything is made.
+# shellcheck source=tests/lib/cli.sh
+. "$SRC/tests/lib/cli.sh"
+
+# wrong TEXT MESSAGE: the spec (printf) is refused with 10, the message, and nothing is made
+wrong() {
+        # shellcheck disable=SC2059
+        printf "$1" >web.yaml
+        run apply web.yaml
+        status 10
+        out </dev/null
+        has err "$2"
+        run plan web.yaml
+        status 10
+        run deploy web.yaml
+        status 10
+        check "nothing is made" test -z "$(ls -A "$ROOT")"
+}
+
+wrong 'pawl: 1\nsource: ./x\nprot: 3\n' 'web.yaml:3:1: there is no key "prot"'
+has err 'Did you mean "port"?'
+wrong 'pawl: 1\nsource: ./x\nport: high\n' 'web.yaml:3:'
+wrong 'pawl: 1\nsource: ./x\nport: 70000\n' 'web.yaml:3:'
+wrong 'pawl: 1\nsource: ./x\nsource: ./y\n' 'web.yaml:3:'
+wrong 'pawl: 1\nsource: ./x\ndns: {}\n' '"dns" is not supported by pawl 0.1'
+wrong 'pawl: 1\n' 'source'
+wrong 'pawl: 2\nsource: ./x\n' 'web.yaml:1:'
+wrong 'pawl: 1\nsource: [\n' 'web.yaml:'
+wrong '' 'web.yaml'
+wrong 'pawl: 1\nname: Web_1\nsource: ./x\n' 'web.yaml:2:'
+wrong 'pawl: 1\nsource: http://127.0.0.1/x\n' 'sha256'
+
+run apply no-such.yaml
+status 10
+has err 'no-such.yaml'
+
+# The host's own configuration as well.
+mkdir -p "$ROOT/etc/pawl"
+printf 'ports.rnage: [1, 2]\n' >"$ROOT/etc/pawl/pawl.yaml"
+run list
+status 10
+has err 'pawl.yaml:1:'
