@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/json.h"
 #include "core/base/text.h"
@@ -90,6 +91,17 @@ int proc_file_remove(const Host *host, const char *service, Error *err) {
         return fs_unlink_durably(host->root, path, err);
 }
 
+/* Still our own program, and without the mark that its environment gets at exec: it waits for a word from whoever forked it. If that one is dead,
+ * it is about to exit, and taking it for the service would leave nobody running. */
+static bool is_at_gate(const ProcFile *p) {
+        char path[64], mark[16 + PROC_RUN_SIZE];
+        struct stat theirs, ours;
+        (void)snprintf(path, sizeof(path), "/proc/%d/exe", p->pid);
+        (void)snprintf(mark, sizeof(mark), "PAWL_RUN=%s", p->run);
+        return stat(path, &theirs) == 0 && stat("/proc/self/exe", &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino &&
+               !procfs_has_variable(p->pid, mark);
+}
+
 bool proc_file_is_alive(const Host *host, const ProcFile *p) {
-        return memcmp(p->boot, host->boot, sizeof(p->boot)) == 0 && procfs_is_alive(p->pid, p->start_time);
+        return memcmp(p->boot, host->boot, sizeof(p->boot)) == 0 && procfs_is_alive(p->pid, p->start_time) && !is_at_gate(p);
 }

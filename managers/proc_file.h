@@ -28,5 +28,5 @@ int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *
 int proc_file_write(const Host *host, const char *service, const ProcFile *p, Error *err);
 int proc_file_remove(const Host *host, const char *service, Error *err); /* missing is success */
 
-/* True when the process it names runs now: this boot, this start time, and no zombie. */
+/* True when the process it names runs now: this boot, this start time, no zombie, and not one that still waits to be let go. */
 bool proc_file_is_alive(const Host *host, const ProcFile *p);

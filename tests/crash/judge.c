@@ -121,8 +121,9 @@ static bool secrets_are_kept(View *v) {
 
 static bool recovers(View *v) {
         const WorldEnv env = {.mutant = v->of->mutant};
+        const Flow *flow = v->judge->flow;
 
-        world_pawl(v->judge->world, "recover", &env, &v->run);
+        world_pawl(v->judge->world, (flow->flags & FLOW_NO_RECORDS) != 0 ? flow->command : "recover", &env, &v->run);
         if (v->run.status != 0)
                 return object(v, "recover: exit status %d: %.1500s", v->run.status, v->run.output);
         return true;

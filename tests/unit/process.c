@@ -311,6 +311,29 @@ static void test_a_number_given_to_somebody_else_is_not_killed(void **state) {
         waitpid(pid, NULL, 0);
 }
 
+/* pawl was killed between writing down its child and letting it go; the child has not noticed yet, and will exit without running anything. */
+static void test_who_waits_at_the_gate_of_a_dead_pawl_does_not_run(void **state) {
+        (void)state;
+        define((const char *[]){"print", "old", NULL}, NULL);
+        t.host.tx = 41;
+        _cleanup_(value_freep) Value *none = capture("start");
+        assert_int_equal(apply("start", 1, none), 0);
+        t.host.tx = 42;
+        _cleanup_(value_freep) Value *owed = capture("owe");
+        assert_int_equal(process_stop(&t.host, "web", 1000, &err), 0);
+        int pid = bystander();
+        ProcessInfo info;
+        assert_int_equal(procfs_info(pid, &info), 0);
+        ProcFile p = {.pid = pid, .start_time = info.start_time, .tx = 42, .step = 1, .run = "0123456789abcdef"};
+        memcpy(p.boot, t.host.boot, sizeof(p.boot));
+        assert_int_equal(proc_file_write(&t.host, "web", &p, &err), 0);
+        assert_int_equal(probe("owe", 1, owed), PROBE_PARTIAL);
+        assert_int_equal(revert("owe", 1, owed), 0);
+        assert_int_not_equal(running().pid, pid);
+        assert_false(procfs_is_alive(pid, info.start_time));
+        waitpid(pid, NULL, 0);
+}
+
 static void test_pay_replaces_and_owe_puts_the_old_one_back(void **state) {
         (void)state;
         define((const char *[]){"print", "one", NULL}, NULL);
@@ -542,6 +565,7 @@ int main(void) {
                 TEST(test_stop_ends_one_that_takes_no_sigterm_and_its_children),
                 TEST(test_stop_ends_children_whose_leader_has_died),
                 TEST(test_a_number_given_to_somebody_else_is_not_killed),
+                TEST(test_who_waits_at_the_gate_of_a_dead_pawl_does_not_run),
                 TEST(test_pay_replaces_and_owe_puts_the_old_one_back),
                 TEST(test_owe_tells_when_the_old_one_does_not_answer),
                 TEST(test_verify_notices_a_program_that_died),
