@@ -97,7 +97,7 @@ static unsigned depth_of_directory(const char *path) {
 }
 
 /* See the header for why ".." is allowed at the beginning alone. */
-static int check_link_target(const char *path, const char *target, Error *err) {
+int archive_policy_check_link(const char *path, const char *target, Error *err) {
         if (!target || target[0] == '\0')
                 return refuse(path, "is a link to nothing", err);
         if (target[0] == '/')
@@ -160,7 +160,7 @@ int archive_policy_check(Policy *p, const PolicyEntry *entry, PolicyPath *ret_pa
         if (r == 0)
                 r = check_limits(p, entry, err);
         if (r == 0 && entry->kind == ENTRY_LINK)
-                r = check_link_target(ret_path->text, entry->target, err);
+                r = archive_policy_check_link(ret_path->text, entry->target, err);
         if (r == 0 && entry->kind == ENTRY_HARD_LINK)
                 r = check_path(entry->target ? entry->target : "", false, entry->path, ret_target, err);
         return r;

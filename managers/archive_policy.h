@@ -41,5 +41,7 @@ typedef struct PolicyPath {
 
 /* 0 when the entry may be unpacked; then *ret_path is where, and *ret_target, for a hard link, the path of the other name. */
 int archive_policy_check(Policy *p, const PolicyEntry *entry, PolicyPath *ret_path, PolicyPath *ret_target, Error *err);
+/* The rule for symbolic links alone, for a tree that is no archive: path from its top. -EBADMSG (ERR_ARTIFACT) where the link leads out. */
+int archive_policy_check_link(const char *path, const char *target, Error *err);
 /* Bytes that really came for an entry announced with `announced`: what is beyond counts as well. */
 int archive_policy_count(Policy *p, uint64_t announced, uint64_t came, const char *path, Error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/text.h"
+#include "managers/archive_policy.h"
 #include "managers/manifest.h"
 
 #define BUFFER_SIZE ((size_t)64 << 10)
@@ -76,10 +77,13 @@ bool manifest_skips(const char *path) {
 static int link_digest(const WalkEntry *e, char ret_hex[static DIGEST_HEX_SIZE], Error *err) {
         char target[PATH_MAX];
         uint8_t digest[DIGEST_SIZE];
-        ssize_t n = readlinkat(e->dir_fd, e->name, target, sizeof(target));
+        ssize_t n = readlinkat(e->dir_fd, e->name, target, sizeof(target) - 1);
         if (n < 0)
                 return error_set_errno(err, -errno, NULL, "could not read the link \"%s\"", e->path);
-        int r = sha256_of(target, (size_t)n, digest, err);
+        target[n] = '\0';
+        int r = archive_policy_check_link(e->path, target, err);
+        if (r == 0)
+                r = sha256_of(target, (size_t)n, digest, err);
         if (r == 0)
                 hex_encode(digest, sizeof(digest), ret_hex);
         return r;
@@ -168,8 +172,8 @@ static int compare_visit(void *userdata, const WalkEntry *e, Error *err) {
         if (order != 0)
                 return order < 0 ? drift(e->path, "was added", err) : drift(line_path(c->line), "is missing", err);
         int r = manifest_entry(c->host, e, &type, hex, err);
-        if (r == -EINVAL)
-                return drift(e->path, "is another kind of file", err);
+        if (r == -EINVAL || r == -EBADMSG)
+                return drift(e->path, r == -EINVAL ? "is another kind of file" : "leads out of the release", err);
         if (r == 0)
                 r = line_make(line, type, type == 'd' ? NULL : hex, e->path, err);
         if (r < 0)

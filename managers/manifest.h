@@ -34,7 +34,8 @@ int manifest_finish(Manifest *m, char ret_hex[static DIGEST_HEX_SIZE], Error *er
 /* True for what the manifest leaves out. */
 bool manifest_skips(const char *path);
 
-/* Type and digest of an entry of a tree on disk; -EINVAL (ERR_ARTIFACT) for what cannot be in a release. */
+/* Type and digest of an entry of a tree on disk; ERR_ARTIFACT for what cannot be in a release: -EINVAL for its kind, -EBADMSG for a link that
+ * leads out. */
 int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE],
                    Error *err);
 /* Adds all of a tree. */

@@ -9,6 +9,7 @@
 
 #include "core/base/text.h"
 #include "managers/archive.h"
+#include "managers/archive_policy.h"
 #include "managers/format.h"
 #include "managers/manifest.h"
 #include "managers/tree_build.h"
@@ -145,7 +146,8 @@ static int copy_link(Build *b, const WalkEntry *e, Error *err) {
         if (n < 0)
                 return error_set_errno(err, -errno, NULL, "could not read the link \"%s\"", e->path);
         target[n] = '\0';
-        return staging_link(b->to, e->path, target, err);
+        int r = archive_policy_check_link(e->path, target, err);
+        return r < 0 ? r : staging_link(b->to, e->path, target, err);
 }
 
 static int copy_visit(void *userdata, const WalkEntry *e, Error *err) {

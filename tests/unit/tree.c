@@ -290,6 +290,36 @@ static void directory_that_changed_since_is_refused(void **state) {
         assert_nothing_left(f);
 }
 
+/* The same rule as for archives: what is served or run out of a release is the release. */
+static void refuse_link(Fixture *f, const char *name, const char *target, const char *says) {
+        const char *format;
+        directory_source(f);
+        assert_int_equal(symlink(target, rooted_path(&f->rooted, name)), 0);
+        _cleanup_(value_freep) Value *spec = value_new_map(), *facts = NULL;
+        Prefetched none;
+        assert_int_equal(value_set_text(spec, "path", rooted_path(&f->rooted, "src"), NULL), 0);
+        assert_int_equal(source_path.resolve(&f->rooted.host, spec, NULL, &facts, &none, &f->err), -EBADMSG);
+        assert_int_equal(f->err.code, ERR_ARTIFACT);
+        assert_non_null(strstr(f->err.message, says));
+        assert_int_equal(apply(f), -EBADMSG);
+        assert_int_equal(f->err.code, ERR_ARTIFACT);
+        assert_nothing_left(f);
+        assert_int_equal(unlink(rooted_path(&f->rooted, name)), 0);
+        assert_string_equal(resolve(f, "src", &format), value_get_text(f->args, "sha256"));
+}
+
+static void directory_with_an_absolute_link_is_refused(void **state) {
+        refuse_link(*state, "src/l", "/etc/passwd", "is a link to an absolute path");
+}
+
+static void directory_with_a_link_that_leads_out_is_refused(void **state) {
+        refuse_link(*state, "src/bin/l", "../../other", "\"bin/l\" is a link that leads out of the release");
+}
+
+static void directory_with_a_link_that_leads_out_by_a_detour_is_refused(void **state) {
+        refuse_link(*state, "src/bin/l", "web/../../../other", "\"bin/l\" is a link that leads out of the release");
+}
+
 static void drift(void **state, const char *name, const char *content, const char *says) {
         Fixture *f = *state;
         directory_source(f);
@@ -441,6 +471,9 @@ int main(void) {
                 TEST(other_bytes_of_the_same_version_are_refused),
                 TEST(directory_is_copied_as_it_was_resolved),
                 TEST(directory_that_changed_since_is_refused),
+                TEST(directory_with_an_absolute_link_is_refused),
+                TEST(directory_with_a_link_that_leads_out_is_refused),
+                TEST(directory_with_a_link_that_leads_out_by_a_detour_is_refused),
                 TEST(verify_names_a_changed_file),
                 TEST(verify_names_an_added_file),
                 TEST(verify_names_a_missing_file),
