@@ -17,7 +17,7 @@
  *   port            int, or 0 for auto; absent for a worker
  *   env             {KEY: text}
  *   env_file        absolute path outside the root
- *   secrets         [{name, generate: int (0: never), from: ["env", "dotenv", "store"]}]
+ *   secrets         [{name, generate: int (32; 0: never), from: ["env", "dotenv", "store"]}]
  *   data            bool: a data directory {data} (default true)
  *   files           [{path (relative to etc/pawl/<service>/), content, mode}]
  *   health          B.1 form spelled out: {type, scheme, host, port?, path, status, start_usec, attempts, interval_usec, timeout_usec, deadline_usec,

@@ -100,7 +100,7 @@ static const SpecKey runtime_keys[] = {
 
 static const SpecKey secret_keys[] = {
         {"name",     SPEC_KEY,   NULL,               .text = "the variable", .flags = SPEC_REQUIRED},
-        {"generate", SPEC_COUNT, "0",                .text = "found nowhere: make one of so many characters; false: fail", .min = 8, .max = 128, .automatic = "32"},
+        {"generate", SPEC_COUNT, "32",               .text = "found nowhere: make one of so many characters; false: fail", .min = 8, .max = 128, .automatic = "32"},
         {"from",     SPEC_WORDS, "env dotenv store", .text = "where to look: the caller's environment, env_file, what was generated before", .choices = "env dotenv store"},
         {.name = NULL},
 };
