@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs two programs in turn, A B A B ..., and prints the medians of their wall times in microseconds, and the greatest resident memory of each (of any
+ * process it waited for) in KiB:
+ *
+ *   bench-measure RUNS LOG :: [prepare A...] :: A... :: [prepare B...] :: B...
+ *
+ * What prepares a run is not timed. A program that fails ends it all with status 1; what it printed is in LOG.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SIDES = 2, RUNS_MAX = 1000 };
+
+typedef struct Side {
+        char **prepare, **run; /* ended by NULL; empty: nothing to do */
+        uint64_t usec[RUNS_MAX];
+        long rss;
+} Side;
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* vfork: the time of a fork depends on this program, not on the one that is measured. */
+static int run(char **argv, const char *log, uint64_t *ret_usec, long *ret_rss) {
+        int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), in = open("/dev/null", O_RDONLY | O_CLOEXEC), status = 0;
+        struct rusage usage;
+        uint64_t start = now_usec();
+        pid_t pid = vfork();
+        if (pid == 0) {
+                if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+                        _exit(127);
+                execv(argv[0], argv);
+                _exit(127);
+        }
+        if (pid < 0 || wait4(pid, &status, 0, &usage) != pid)
+                return -1;
+        *ret_usec = now_usec() - start;
+        *ret_rss = usage.ru_maxrss;
+        close(out);
+        close(in);
+        return status == 0 ? 0 : -1;
+}
+
+static int run_side(Side *s, int i, const char *log) {
+        uint64_t ignored_usec;
+        long rss;
+        if ((s->prepare[0] && run(s->prepare, log, &ignored_usec, &rss) < 0) || run(s->run, log, &s->usec[i], &rss) < 0) {
+                fprintf(stderr, "bench-measure: \"%s\" failed\n", s->run[0]);
+                return -1;
+        }
+        if (rss > s->rss)
+                s->rss = rss;
+        return 0;
+}
+
+static int by_number(const void *a, const void *b) {
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+        return x < y ? -1 : x > y;
+}
+
+static uint64_t median(Side *s, int n) {
+        qsort(s->usec, (size_t)n, sizeof(s->usec[0]), by_number);
+        return n % 2 ? s->usec[n / 2] : (s->usec[n / 2 - 1] + s->usec[n / 2]) / 2;
+}
+
+/* Cuts the arguments at "::"; false when there are not as many parts as it takes. */
+static int parse(char **argv, Side sides[SIDES]) {
+        char **parts[2 * SIDES];
+        int n = 0;
+        for (; *argv; argv++) {
+                if (strcmp(*argv, "::") != 0)
+                        continue;
+                *argv = NULL;
+                if (n == 2 * SIDES)
+                        return 0;
+                parts[n++] = argv + 1;
+        }
+        for (int i = 0; n == 2 * SIDES && i < SIDES; i++) {
+                sides[i].prepare = parts[2 * i];
+                sides[i].run = parts[2 * i + 1];
+        }
+        return n == 2 * SIDES && sides[0].run[0] && sides[1].run[0];
+}
+
+int main(int argc, char **argv) {
+        static Side sides[SIDES];
+        long n = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
+        if (n < 1 || n > RUNS_MAX || !parse(argv + 3, sides)) {
+                fprintf(stderr, "usage: bench-measure RUNS LOG :: [prepare A...] :: A... :: [prepare B...] :: B...\n");
+                return 2;
+        }
+        for (int i = 0; i < (int)n; i++)
+                for (int k = 0; k < SIDES; k++)
+                        if (run_side(&sides[k], i, argv[2]) < 0)
+                                return 1;
+        printf("%llu %llu %ld %ld\n", (unsigned long long)median(&sides[0], (int)n), (unsigned long long)median(&sides[1], (int)n), sides[0].rss,
+               sides[1].rss);
+        return 0;
+}
