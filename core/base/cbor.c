@@ -447,6 +447,16 @@ static bool keys_ascend(const Key *a, const Key *b) {
         return c < 0 || (c == 0 && a->size < b->size);
 }
 
+/* Not strndup: it may look for an end of the text beyond the record. */
+static char *name_copy(const Head *h) {
+        char *name = malloc((size_t)h->n + 1);
+        if (!name)
+                return NULL;
+        memcpy(name, h->data, (size_t)h->n);
+        name[h->n] = '\0';
+        return name;
+}
+
 static int decode_key(Decoder *d, Key *last, char **ret_name, uint32_t *ret_num, Error *err) {
         const size_t start = d->at;
         Head h;
@@ -462,7 +472,7 @@ static int decode_key(Decoder *d, Key *last, char **ret_name, uint32_t *ret_num,
         if (!keys_ascend(last, &key))
                 return refuse(d, err, "a key twice or out of order");
         *last = key;
-        char *name = is_text ? strndup((const char *)h.data, h.n) : NULL;
+        char *name = is_text ? name_copy(&h) : NULL;
         if (is_text && !name)
                 return error_no_memory(err);
         *ret_name = name;
