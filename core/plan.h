@@ -22,7 +22,7 @@ typedef enum StepKind {
 
 typedef enum StepDebt { DEBT_NONE = 0, DEBT_OWE = 1, DEBT_PAY = 2 } StepDebt;
 
-#define STEP_DEPENDS_MAX 8
+#define STEP_DEPENDS_MAX 64
 
 typedef struct Step {
         StepKind kind;

@@ -17,8 +17,8 @@
 #include "core/recipe.h"
 #include "core/rows.h"
 
-#define RECIPE_ROWS_MAX 24
-#define RECIPE_STANDS_MAX 6
+#define RECIPE_ROWS_MAX 64 /* rows, a repeated one counted as often as it is */
+#define RECIPE_STANDS_MAX 8
 
 typedef struct Recipe {
         Target *target;
@@ -43,6 +43,7 @@ typedef struct RecipeRow {
         bool (*is_wanted)(const Target *t);
         int (*args)(const Target *t, Value **ret, Error *err);
         const char *stands_on[RECIPE_STANDS_MAX]; /* names of rows above */
+        const Value *(*each)(const Target *t); /* one for each item of this list; Target.instance says which */
 } RecipeRow;
 
 void target_done(Target *t) {
@@ -54,6 +55,7 @@ void target_done(Target *t) {
         value_free(t->env_file);
         value_free(t->hold_why);
         value_free(t->prune);
+        value_free(t->stale);
         value_free(t->notes);
         free(t->version);
         fd_close(&t->prefetched.fd);
@@ -251,6 +253,51 @@ static int args_env(const Target *t, Value **ret, Error *err) {
         return r < 0 ? r : file_args(name_env(t->service), content, 0600, ret, err);
 }
 
+static int args_file(const Target *t, Value **ret, Error *err) {
+        const Value *file = value_at(value_get(t->spec, "files"), t->instance);
+        _cleanup_free_ char *dir = name_config_dir(t->service);
+        char *path = dir ? path_join(dir, value_get_text_or(file, "path", "")) : NULL;
+        return file_args(path, value_copy(value_get(file, "content")), value_get_int(file, "mode", 0644), ret, err);
+}
+
+static const Value *each_file(const Target *t) {
+        return value_get(t->spec, "files");
+}
+
+static const Value *each_stale(const Target *t) {
+        return t->stale;
+}
+
+/* A file that an earlier spec had and this one has not. */
+static int args_stale(const Target *t, Value **ret, Error *err) {
+        const char *path = value_text(value_at(t->stale, t->instance));
+        return path_args(path ? strdup(path) : NULL, ret, err);
+}
+
+static bool file_is_wanted(const Target *t, const char *name) {
+        const Value *files = value_get(t->spec, "files");
+        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0;
+        for (size_t i = 0; i < value_count(files); i++)
+                is_wanted |= strcmp(value_get_text_or(value_at(files, i), "path", ""), name) == 0;
+        return is_wanted;
+}
+
+static int choose_stale(Target *t, Error *err) {
+        const Value *artifacts = value_get(t->row, "artifacts");
+        int r = 0;
+        t->stale = value_new_array();
+        if (!t->stale)
+                return error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
+                const Value *artifact = value_at(artifacts, i);
+                const char *path = value_get_text(value_get(artifact, "args"), "path");
+                bool is_file = value_get_int(artifact, "manager", 0) == manager_by_name("file")->id;
+                if (is_file && path && !file_is_wanted(t, path_base(path)) && fs_exists(t->engine->root, path))
+                        r = value_append_text(t->stale, path, err);
+        }
+        return r;
+}
+
 typedef struct Place {
         const char *name;
         char *text;
@@ -424,45 +471,47 @@ static bool has_log(const Target *t) {
 /* clang-format off */
 static const RecipeRow converge_rows[] = {
         /* name          manager      kind             debt       flags                              wanted             arguments         stands on */
-        {"service-dir",  "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_service_dir,  {NULL}},
-        {"releases-dir", "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_releases_dir, {"service-dir"}},
-        {"config-dir",   "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_config_dir,   {NULL}},
-        {"data-dir",     "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   wants_data,        args_data_dir,     {NULL}},
-        {"fetch",        "release",   STEP_EFFECT,     DEBT_NONE, 0,                                 needs_fetch,       args_fetch,        {"releases-dir"}},
-        {"tree",         "tree",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_tree,         {"releases-dir", "fetch"}},
-        {"port",         "port",      STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_port_to_check, args_port,         {NULL}},
-        {"owe",          "process",   STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    always,            args_owe,          {NULL}},
-        {"env",          "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_env,          {"config-dir", "owe"}},
-        {"definition",   "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_definition,   {"config-dir", "owe"}},
-        {"current",      "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_link,         {"service-dir", "tree", "owe"}},
-        {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  always,            args_pay,          {"tree", "data-dir", "env", "definition", "current", "owe"}},
-        {"health",       "health",    STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_health,        args_health,       {NULL}},
-        {"prune",        "prune",     STEP_FINISH_TRY, DEBT_NONE, 0,                                 has_prune,         args_prune,        {NULL}},
+        {"service-dir",  "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_service_dir,  {NULL}, NULL},
+        {"releases-dir", "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_releases_dir, {"service-dir"}, NULL},
+        {"config-dir",   "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_config_dir,   {NULL}, NULL},
+        {"data-dir",     "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   wants_data,        args_data_dir,     {NULL}, NULL},
+        {"fetch",        "release",   STEP_EFFECT,     DEBT_NONE, 0,                                 needs_fetch,       args_fetch,        {"releases-dir"}, NULL},
+        {"tree",         "tree",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_tree,         {"releases-dir", "fetch"}, NULL},
+        {"port",         "port",      STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_port_to_check, args_port,         {NULL}, NULL},
+        {"owe",          "process",   STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    always,            args_owe,          {NULL}, NULL},
+        {"env",          "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_env,          {"config-dir", "owe"}, NULL},
+        {"definition",   "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_definition,   {"config-dir", "owe"}, NULL},
+        {"files",        "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_file,         {"config-dir", "owe"}, each_file},
+        {"stale",        "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_RESTARTS,                   always,            args_stale,        {"owe"}, each_stale},
+        {"current",      "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_link,         {"service-dir", "tree", "owe"}, NULL},
+        {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  always,            args_pay,          {"tree", "data-dir", "env", "definition", "files", "stale", "current", "owe"}, NULL},
+        {"health",       "health",    STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_health,        args_health,       {NULL}, NULL},
+        {"prune",        "prune",     STEP_FINISH_TRY, DEBT_NONE, 0,                                 has_prune,         args_prune,        {NULL}, NULL},
 };
 
 static const RecipeRow remove_rows[] = {
-        {"stop",         "process",   STEP_EFFECT,      DEBT_NONE, 0, runs,            args_stop,         {NULL}},
-        {"service-dir",  "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_service_dir, args_trash_dir,    {"stop"}},
-        {"config-dir",   "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_config_dir,  args_trash_config, {"stop"}},
-        {"log",          "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_log,         args_trash_log,    {"stop"}},
-        {"data",         "purge",     STEP_FINISH_MUST, DEBT_NONE, 0, wants_purge,     args_purge,        {NULL}},
+        {"stop",         "process",   STEP_EFFECT,      DEBT_NONE, 0, runs,            args_stop,         {NULL}, NULL},
+        {"service-dir",  "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_service_dir, args_trash_dir,    {"stop"}, NULL},
+        {"config-dir",   "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_config_dir,  args_trash_config, {"stop"}, NULL},
+        {"log",          "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_log,         args_trash_log,    {"stop"}, NULL},
+        {"data",         "purge",     STEP_FINISH_MUST, DEBT_NONE, 0, wants_purge,     args_purge,        {NULL}, NULL},
 };
 
 static const RecipeRow start_rows[] = {
-        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}},
-        {"start",        "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_start,  {NULL}},
-        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}},
+        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}, NULL},
+        {"start",        "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_start,  {NULL}, NULL},
+        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}, NULL},
 };
 
 static const RecipeRow stop_rows[] = {
-        {"stop",         "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_stop,   {NULL}},
+        {"stop",         "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_stop,   {NULL}, NULL},
 };
 
 static const RecipeRow restart_rows[] = {
-        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}},
-        {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               always,            args_owe,    {NULL}},
-        {"pay",          "process",   STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, always,            args_pay,    {"owe"}},
-        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}},
+        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}, NULL},
+        {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               always,            args_owe,    {NULL}, NULL},
+        {"pay",          "process",   STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, always,            args_pay,    {"owe"}, NULL},
+        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}, NULL},
 };
 /* clang-format on */
 static_assert(ELEMENTSOF(converge_rows) <= RECIPE_ROWS_MAX, "Recipe.steps holds one entry per row");
@@ -618,15 +667,24 @@ static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, E
         return old ? artifact_keep(x, old, err) : 0;
 }
 
-static int recipe_rows(Recipe *x, const RecipeRow *rows, size_t n_rows, Error *err) {
-        Value *args[RECIPE_ROWS_MAX] = {0};
+/* Each row as often as it is repeated. */
+static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, RecipeRow *ret, size_t *ret_instances, size_t *ret_n, Error *err) {
+        size_t n = 0;
+        for (size_t i = 0; i < n_rows; i++) {
+                size_t times = rows[i].each ? value_count(rows[i].each(t)) : 1;
+                for (size_t k = 0; k < times; k++) {
+                        if (n >= RECIPE_ROWS_MAX)
+                                return error_set(err, -E2BIG, ERR_SPEC, NULL, "the spec has too many %s", rows[i].name);
+                        ret[n] = rows[i];
+                        ret_instances[n++] = k;
+                }
+        }
+        *ret_n = n;
+        return 0;
+}
+
+static int emit_all(Recipe *x, const RecipeRow *rows, size_t n_rows, Value **args, Error *err) {
         int r = 0;
-        for (size_t i = 0; i < n_rows; i++)
-                x->steps[i] = -1;
-        for (size_t i = 0; r == 0 && i < n_rows; i++)
-                r = consider(x, &rows[i], &args[i], err);
-        for (size_t i = 0; r == 0 && i < n_rows; i++)
-                r = consider_visible(x, &rows[i], &args[i], err);
         for (size_t i = 0; r == 0 && i < n_rows; i++) {
                 if (!args[i])
                         continue;
@@ -636,6 +694,24 @@ static int recipe_rows(Recipe *x, const RecipeRow *rows, size_t n_rows, Error *e
                 if (r == 0)
                         r = emit(x, rows, n_rows, i, TAKE_PTR(args[i]), err);
         }
+        return r;
+}
+
+static int recipe_rows(Recipe *x, const RecipeRow *table, size_t n_table, Error *err) {
+        Value *args[RECIPE_ROWS_MAX] = {0};
+        RecipeRow rows[RECIPE_ROWS_MAX];
+        size_t instances[RECIPE_ROWS_MAX], n_rows = 0;
+        int r = rows_expand(x->target, table, n_table, rows, instances, &n_rows, err);
+        for (size_t i = 0; i < n_rows; i++)
+                x->steps[i] = -1;
+        for (size_t i = 0; r == 0 && i < n_rows; i++) {
+                x->target->instance = instances[i];
+                r = consider(x, &rows[i], &args[i], err);
+        }
+        for (size_t i = 0; r == 0 && i < n_rows; i++)
+                r = consider_visible(x, &rows[i], &args[i], err);
+        if (r == 0)
+                r = emit_all(x, rows, n_rows, args, err);
         for (size_t i = 0; i < n_rows; i++)
                 value_free(args[i]);
         return r;
@@ -849,7 +925,9 @@ int recipe_converge(Target *t, Plan **ret, Error *err) {
         if (r < 0)
                 return r;
         x.needs_restart = !t->is_running;
-        r = recipe_rows(&x, converge_rows, ELEMENTSOF(converge_rows), err);
+        r = choose_stale(t, err);
+        if (r == 0)
+                r = recipe_rows(&x, converge_rows, ELEMENTSOF(converge_rows), err);
         if (r == 0)
                 r = converge_extras(&x, err);
         if (r < 0)

@@ -28,7 +28,9 @@ typedef struct Target {
         Prefetched prefetched; /* fd -1: none */
         Value *hold_why;   /* for Plan.held */
         Value *prune;      /* [text] versions beyond retention */
+        Value *stale;      /* [text] files an earlier spec had */
         Value *notes;      /* [text] for Plan.remarks */
+        size_t instance;   /* of a repeated row, while its arguments are made */
 } Target;
 void target_done(Target *t);
 #define _cleanup_target_ _cleanup_(target_done)

@@ -22,7 +22,7 @@ typedef enum SpecType {
         SPEC_SHA256,
         SPEC_PATH,    /* → absolute, relative ones stand on the spec's directory */
         SPEC_WORKDIR, /* absolute, or beginning with a place holder: a place on the host where the program will run */
-        SPEC_FILE,    /* a safe relative path */
+        SPEC_FILE,    /* a file name */
         SPEC_URL,     /* http or https */
         SPEC_CONTENT, /* a text with any characters */
         SPEC_KEY,     /* name of an environment variable */

@@ -158,7 +158,7 @@ static void say_fixed(const SpecKey *key, Text *t) {
                 {SPEC_SHA256,  "64 hex digits"},
                 {SPEC_PATH,    "a path"},
                 {SPEC_WORKDIR, "an absolute path, or one beginning with a place such as {data}"},
-                {SPEC_FILE,    "a relative path without \"..\""},
+                {SPEC_FILE,    "a file name without \"/\""},
                 {SPEC_URL,     "a URL beginning with https:// or http://"},
                 {SPEC_KEY,     "the name of a variable: letters, digits and _"},
                 {SPEC_ARGV,    "a list of texts"},
@@ -355,7 +355,7 @@ static int read_workdir(const SpecNode *node, const SpecKey *key, const char *te
 }
 
 static int read_file(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
-        return path_is_safe(text) ? read_text(node, key, text, ret, err) : 1;
+        return path_is_safe(text) && !strchr(text, '/') ? read_text(node, key, text, ret, err) : 1;
 }
 
 static int read_url(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
