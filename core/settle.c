@@ -196,9 +196,11 @@ static int finish_step(Settle *s, uint32_t i, Error *err) {
                 r = ledger_write(s->engine, s->trail, true, RECORD_RECOVER, i, NULL, err);
         if (r < 0)
                 return r;
+        if (mutant_is("finished-before-finish") && (r = finished(s, i, NULL, err)) < 0)
+                return r;
         bool is_given_up = ts->attempts > RECOVER_ATTEMPTS_MAX;
         if (!is_given_up && try_finish(s, i, &why) == 0)
-                return finished(s, i, NULL, err);
+                return ts->is_finished ? 0 : finished(s, i, NULL, err);
         if (is_given_up)
                 (void)error_set_full(&why, -EIO, ERR_FAILED, NULL, "pawl died here three times");
         _cleanup_free_ char *what = NULL;
@@ -229,7 +231,7 @@ int settle_tidy(Settle *s, Error *err) {
         int stays = 0;
         for (uint32_t i = 0; i < p->n_steps; i++) {
                 const TrailStep *ts = &s->trail->steps[i];
-                if (p->steps[i].kind != STEP_EFFECT || !ts->has_intent || !p->steps[i].manager)
+                if (p->steps[i].kind != STEP_EFFECT || !ts->has_intent || !p->steps[i].manager || mutant_is("no-tidy"))
                         continue;
                 Error why = ERROR_INIT;
                 Host host = engine_host(s->engine, s->trail->tx, i, false);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/env_file.h"
+#include "core/base/fault.h"
 #include "core/base/seal.h"
 #include "core/base/text.h"
 #include "core/names.h"
@@ -324,7 +325,7 @@ static int choose_prune(Target *t, Error *err) {
                 const char *version = value_get_text_or(releases[i], "version", "");
                 if (strcmp(version, t->version) == 0)
                         continue;
-                bool is_needed = from && strcmp(version, from) == 0;
+                bool is_needed = from && strcmp(version, from) == 0 && !mutant_is("prune-previous");
                 if (!is_needed && kept >= keep && value_get_int(releases[i], "updated", 0) < oldest)
                         r = value_append_text(t->prune, version, err);
                 else

@@ -450,6 +450,15 @@ static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
         return r;
 }
 
+/* What must wait for COMMIT, done too early: for the crash tests to find. */
+static void mutate_before_commit(Txn *x, Error *why) {
+        Settle s = txn_settle(x);
+        if (mutant_is("finish-before-commit"))
+                (void)settle_finish(&s, why);
+        if (mutant_is("tidy-before-commit"))
+                (void)settle_tidy(&s, why);
+}
+
 static int txn_go(Txn *x, Error *err) {
         uint32_t failed = RECORD_STEP_NONE;
         Error local = ERROR_INIT;
@@ -459,10 +468,8 @@ static int txn_go(Txn *x, Error *err) {
                 r = forward(x, &failed, why);
         if (r == TXN_CONFLICT)
                 return r;
-        if (r == 0 && mutant_is("finish-before-commit")) {
-                Settle s = txn_settle(x);
-                (void)settle_finish(&s, why);
-        }
+        if (r == 0)
+                mutate_before_commit(x, why);
         if (r == 0)
                 r = read_back(x, why);
         if (r == 0) {

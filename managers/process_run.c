@@ -27,12 +27,15 @@ static int start_released(const Host *host, const char *service, const Spawn *s,
         p->pid = child.pid;
         p->start_time = child.start_time;
         p->since_usec = clock_wall_usec();
+        if (mutant_is("child-not-gated") && (r = spawn_release(s, &child, err)) < 0)
+                return r;
         fault_point("process-before-proc-file");
         r = proc_file_write(host, service, p, err);
         if (r < 0)
                 return r;
         fault_point("process-before-gate");
-        r = spawn_release(s, &child, err);
+        if (!mutant_is("child-not-gated"))
+                r = spawn_release(s, &child, err);
         if (r < 0)
                 (void)proc_file_remove(host, service, NULL);
         return r;

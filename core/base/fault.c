@@ -8,17 +8,23 @@
 #include <string.h>
 #include <unistd.h>
 
-void fault_point(const char *name) {
-        static int hits;
-        const char *wanted = getenv("PAWL_CRASH_AT");
-        if (!wanted)
-                return;
+/* Does `wanted` ("name", "name:count", "name:count@path") mean this hit of this point? */
+static bool point_is(const char *wanted, const char *name, int *hits) {
         size_t n = strlen(name);
-        if (strncmp(wanted, name, n) != 0 || (wanted[n] != '\0' && wanted[n] != ':'))
-                return;
+        if (!wanted || strncmp(wanted, name, n) != 0 || !strchr(":@", wanted[n]))
+                return false; /* strchr finds the end of the text, too */
         int count = wanted[n] == ':' ? (int)strtol(wanted + n + 1, NULL, 10) : 1;
-        if (++hits >= count)
-                kill(getpid(), SIGKILL);
+        return ++*hits >= count;
+}
+
+void fault_point(const char *name) {
+        static int n_crash, n_pause;
+        const char *crash = getenv("PAWL_CRASH_AT"), *pause = getenv("PAWL_PAUSE_AT");
+        if (point_is(pause, name, &n_pause) && strchr(pause, '@'))
+                while (access(strchr(pause, '@') + 1, F_OK) == 0)
+                        (void)usleep(1000);
+        if (point_is(crash, name, &n_crash))
+                (void)kill(getpid(), SIGKILL);
 }
 
 bool mutant_is(const char *name) {

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/base/fault.h"
 #include "core/base/fs.h"
 #include "core/base/fs_internal.h"
 
@@ -355,6 +356,8 @@ char *path_parent(const char *path) {
 char *fs_staged_name(const char *path, uint64_t tx, uint32_t step, const char *suffix) {
         char *name = NULL;
         int n_dir = (int)(path_base(path) - path);
+        if (mutant_is("staged-name-by-pid"))
+                tx = (uint64_t)getpid();
         int n = asprintf(&name, "%.*s.pawl-%" PRIu64 "-%" PRIu32 "%s", n_dir, path, tx, step, suffix ? suffix : "");
         return n < 0 ? NULL : name;
 }

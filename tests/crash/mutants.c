@@ -102,7 +102,7 @@ bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t see
         bool is_fine = true;
 
         for (size_t i = 0; i < N_MUTANTS; i++) {
-                if (mutants[i].reach == MUTANT_POWER || i % n_workers != worker)
+                if (mutants[i].reach == MUTANT_ELSEWHERE || i % n_workers != worker)
                         continue;
                 catches[i].is_tried = mutants[i].reach == MUTANT_TWO ? try_two(&mutants[i], &catches[i])
                                                                      : try_sweep(world, &mutants[i], seed, &catches[i]);
@@ -120,8 +120,8 @@ bool mutants_report(void) {
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 const Mutant *m = &mutants[i];
                 const Catch *c = &catches[i];
-                bool is_harmless = m->reach == MUTANT_HARMLESS, is_mistake = !is_harmless && m->reach != MUTANT_POWER;
-                const char *word = m->reach == MUTANT_POWER          ? "power only"
+                bool is_harmless = m->reach == MUTANT_HARMLESS, is_mistake = !is_harmless && m->reach != MUTANT_ELSEWHERE;
+                const char *word = m->reach == MUTANT_ELSEWHERE          ? "elsewhere"
                                    : !c->is_tried                    ? "NOT TRIED"
                                    : c->is_caught == !is_harmless    ? (is_harmless ? "harmless" : "caught")
                                    : is_harmless                     ? "NOT HARMLESS"
@@ -130,7 +130,7 @@ bool mutants_report(void) {
                 (void)printf("%-24s %-12s %s\n", m->name, word, c->is_caught ? c->by : m->rule);
                 n_mistakes += is_mistake;
                 n_caught += is_mistake && c->is_caught;
-                is_fine = is_fine && (m->reach == MUTANT_POWER || (c->is_tried && c->is_caught == !is_harmless));
+                is_fine = is_fine && (m->reach == MUTANT_ELSEWHERE || (c->is_tried && c->is_caught == !is_harmless));
         }
         (void)printf("mutants caught %zu/%zu\n", n_caught, n_mistakes);
         return is_fine;
