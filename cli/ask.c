@@ -29,17 +29,17 @@ bool ask_kind(const char *word, RequestKind *ret) {
         return false;
 }
 
-static int ask_add(AskList *list, RequestKind kind, Ask **ret, Error *err) {
+/* The new one, or NULL when memory is out. Valid until the next. */
+static Ask *ask_add(AskList *list, RequestKind kind) {
         Ask *items = reallocarray(list->items, list->n + 1, sizeof(Ask));
         if (!items)
-                return error_no_memory(err);
+                return NULL;
         list->items = items;
-        *ret = &items[list->n++];
-        **ret = (Ask){.request.kind = kind};
-        return 0;
+        items[list->n] = (Ask){.request.kind = kind};
+        return &items[list->n++];
 }
 
-/* ---- A spec from flags -------------------------------------------------------------------------------------------------------- */
+/* ---- A spec from flags ------------------------------------------------------------------------------------------- */
 
 static int check_env(const char *text, Error *err) {
         const char *equals = strchr(text, '=');
@@ -117,7 +117,7 @@ static int raw_runtime(const Options *o, Value *raw, Error *err) {
                 r = value_set_text(runtime, "user", user, err);
         if (r == 0 && o->exec)
                 r = value_set(runtime, "exec", exec = value_new_array(), err);
-        for (size_t i = 0; r == 0 && i < o->n_exec; i++)
+        for (size_t i = 0; r == 0 && o->exec && i < o->n_exec; i++)
                 r = value_append_text(exec, o->exec[i], err);
         return r;
 }
@@ -144,7 +144,7 @@ static int spec_from_flags(const Options *o, const char *source, Value **ret, Er
         return r < 0 ? r : spec_from_value(raw, "command line", cwd, ret, err);
 }
 
-/* ---- A spec from a file ------------------------------------------------------------------------------------------------------- */
+/* ---- A spec from a file ------------------------------------------------------------------------------------------ */
 
 /* Flags that would need the whole table of keys again. */
 static int refuse_flags(const Options *o, Error *err) {
@@ -199,13 +199,12 @@ static int ask_spec(const Options *o, const char *word, Value **ret, Error *err)
         return spec_from_flags(o, word, ret, err);
 }
 
-/* ---- Apply ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Apply ------------------------------------------------------------------------------------------------------- */
 
 static int apply_add(const Options *o, const char *path, AskList *list, Error *err) {
-        Ask *a = NULL;
-        int r = ask_add(list, REQUEST_APPLY, &a, err);
-        if (r < 0)
-                return r;
+        Ask *a = ask_add(list, REQUEST_APPLY);
+        if (!a)
+                return error_no_memory(err);
         a->name = strdup(path);
         a->r = spec_load(path, &a->spec, &a->why);
         a->request.spec = a->spec;
@@ -237,7 +236,7 @@ static int ask_apply(Cli *cli, const char *const *words, size_t n_words, AskList
         return r;
 }
 
-/* ---- One service ------------------------------------------------------------------------------------------------------------------ */
+/* ---- One service ------------------------------------------------------------------------------------------------- */
 
 /* What a source says is spelled out by the same table as in a spec. */
 static int ask_source(const char *service, const char *source, Value **ret, Error *err) {
@@ -283,14 +282,14 @@ static int check_one(const Options *o, RequestKind kind, size_t n_words, Error *
 }
 
 int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_words, AskList *ret, Error *err) {
-        Ask *a = NULL;
         if (kind == REQUEST_APPLY)
                 return ask_apply(cli, words, n_words, ret, err);
         int r = check_one(cli->options, kind, n_words, err);
-        if (r == 0)
-                r = ask_add(ret, kind, &a, err);
         if (r < 0)
                 return r;
+        Ask *a = ask_add(ret, kind);
+        if (!a)
+                return error_no_memory(err);
         if (kind != REQUEST_DEPLOY)
                 return ask_one(cli->options, n_words > 0 ? words[0] : NULL, a, err);
         r = ask_spec(cli->options, words[0], &a->spec, err);

@@ -22,7 +22,8 @@ void ask_list_done(AskList *list);
 /* "deploy" → REQUEST_DEPLOY; false: no such flow. */
 bool ask_kind(const char *word, RequestKind *ret);
 /*
- * What `words` mean for a request of that kind. APPLY may give several, of which some failed (items[i].r); all others give one, or an error.
+ * What `words` mean for a request of that kind. APPLY may give several, of which some failed (items[i].r); all
+ * others give one, or an error.
  * UPGRADE with --all is one request without a service, which the caller multiplies.
  */
 int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_words, AskList *ret, Error *err);

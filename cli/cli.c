@@ -10,7 +10,7 @@
 #include "cli/signals.h"
 #include "core/base/text.h"
 
-/* ---- Engine --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Engine ------------------------------------------------------------------------------------------------------ */
 
 /* clang-format off */
 static const EngineAccess accesses[] = {
@@ -57,9 +57,9 @@ static int overrides_build(const Options *o, ConfigOverride **ret, size_t *ret_n
                 size += o->given[i].id == FLAG_SET ? strlen(o->given[i].value) + 1 : 0;
         size_t n_max = o->n_given + ELEMENTSOF(config_flags);
         _cleanup_free_ ConfigOverride *list = calloc(1, n_max * sizeof(ConfigOverride) + size);
-        char *keys = (char *)(list + n_max);
         if (!list)
                 return error_no_memory(err);
+        char *keys = (char *)(list + n_max);
         for (size_t i = 0; i < o->n_given; i++) {
                 int r = o->given[i].id == FLAG_SET ? override_split(o->given[i].value, &list[n++], &keys, err) : 0;
                 if (r < 0)
@@ -106,7 +106,7 @@ int cli_engine(Cli *cli, Engine **ret, Error *err) {
         return r;
 }
 
-/* ---- Answer --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Answer ------------------------------------------------------------------------------------------------------ */
 
 static bool is_simple(const Cli *cli) {
         const char *kind = option_text(cli->options, FLAG_EXIT_CODES);

@@ -21,7 +21,10 @@ int cli_main(int argc, char **argv);
 
 /* Opens the engine as the command's row says, on first use. So a wrong spec is told before anything is made. */
 int cli_engine(Cli *cli, Engine **ret, Error *err);
-/* What engine_open and engine_init take; `ret_overrides` (owned by the caller: free) holds what --set, --wait and --exit-codes say. */
+/*
+ * What engine_open and engine_init take; `ret_overrides` (owned by the caller: free) holds what --set, --wait
+ * and --exit-codes say.
+ */
 int cli_engine_options(Cli *cli, EngineOptions *ret, ConfigOverride **ret_overrides, Error *err);
 /* "/" or what --root or PAWL_ROOT say. */
 const char *cli_root(const Cli *cli);

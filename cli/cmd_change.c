@@ -13,7 +13,7 @@ void show_outcome(Cli *cli, const Value *outcome) {
         text_outcome(cli, outcome);
 }
 
-/* ---- Several ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Several ----------------------------------------------------------------------------------------------------- */
 
 /* What several requests came to: every outcome for JSON, the first error of the highest status for the end. */
 typedef struct Several {
@@ -73,7 +73,7 @@ static int run_one(Cli *cli, const Request *request, Value **ret, Error *err) {
         return r < 0 ? r : engine_run(engine, request, ret, err);
 }
 
-/* ---- Apply -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Apply ------------------------------------------------------------------------------------------------------- */
 
 int cmd_apply(Cli *cli, Value **ret, Error *err) {
         _cleanup_ask_list_ AskList asks = {0};
@@ -95,7 +95,7 @@ int cmd_apply(Cli *cli, Value **ret, Error *err) {
         return several_end(cli, &several, ret, err);
 }
 
-/* ---- Upgrade --all ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Upgrade --all ----------------------------------------------------------------------------------------------- */
 
 static int upgrade_all(Cli *cli, const Request *like, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *services = NULL;
@@ -121,7 +121,7 @@ static int upgrade_all(Cli *cli, const Request *like, Value **ret, Error *err) {
         return several_end(cli, &several, ret, err);
 }
 
-/* ---- Purge ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Purge ------------------------------------------------------------------------------------------------------- */
 
 /* The only question pawl ever asks. *ret_is_yes is false where the answer is not yes. */
 static int ask_purge(Cli *cli, const char *service, bool *ret_is_yes, Error *err) {
@@ -143,7 +143,10 @@ static int ask_purge(Cli *cli, const char *service, bool *ret_is_yes, Error *err
         return 0;
 }
 
-/* Before asking: is there such a service at all? Looking opens its own engine, so that nothing is made for a question. */
+/*
+ * Before asking: is there such a service at all? Looking opens its own engine, so that nothing is made for a
+ * question.
+ */
 static int check_service(Cli *cli, const char *service, Error *err) {
         _cleanup_free_ ConfigOverride *overrides = NULL;
         _cleanup_(engine_freep) Engine *engine = NULL;
@@ -165,7 +168,7 @@ static int confirm_purge(Cli *cli, const Request *request, bool *ret_is_yes, Err
         return r < 0 ? r : ask_purge(cli, request->service, ret_is_yes, err);
 }
 
-/* ---- The verbs ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- The verbs --------------------------------------------------------------------------------------------------- */
 
 int cmd_change(Cli *cli, Value **ret, Error *err) {
         _cleanup_ask_list_ AskList asks = {0};

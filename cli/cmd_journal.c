@@ -61,7 +61,7 @@ int cmd_journal_repair(Cli *cli, Value **ret, Error *err) {
         return r < 0 ? r : engine_journal_repair(engine, ret, err);
 }
 
-/* ---- Export ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Export ------------------------------------------------------------------------------------------------------ */
 
 static void export_line(void *userdata, const char *text) {
         Cli *cli = userdata;
@@ -82,7 +82,7 @@ int cmd_journal_export(Cli *cli, Value **ret, Error *err) {
         return r;
 }
 
-/* ---- Text --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 void show_records(Cli *cli, const Value *list) {
         static const char *const headings[] = {"SEQ", "WHEN", "TX", "RECORD", "STEP", "WHAT", NULL};

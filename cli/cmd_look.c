@@ -17,7 +17,7 @@ static const char *word_or_null(const Cli *cli, size_t i) {
         return i < cli->options->n_words ? cli->options->words[i] : NULL;
 }
 
-/* ---- List --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- List -------------------------------------------------------------------------------------------------------- */
 
 int cmd_list(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
@@ -56,7 +56,7 @@ void show_list(Cli *cli, const Value *list) {
         table_print(t);
 }
 
-/* ---- Status ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Status ------------------------------------------------------------------------------------------------------ */
 
 int cmd_status(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
@@ -126,7 +126,7 @@ void show_status(Cli *cli, const Value *s) {
         show_times(cli, s);
 }
 
-/* ---- Inspect ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Inspect ----------------------------------------------------------------------------------------------------- */
 
 int cmd_inspect(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
@@ -152,7 +152,7 @@ void show_inspect(Cli *cli, const Value *inspect) {
         }
 }
 
-/* ---- Check -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Check ------------------------------------------------------------------------------------------------------- */
 
 int cmd_check(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
@@ -184,7 +184,7 @@ void show_check(Cli *cli, const Value *check) {
                 out_print(&cli->out, "No services deployed. Run 'pawl deploy <path>' to get started.\n");
 }
 
-/* ---- Logs --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
 typedef struct LogSink {
         Cli *cli;
@@ -218,6 +218,8 @@ int cmd_logs(Cli *cli, Value **ret, Error *err) {
                 r = result ? value_set(result, "lines", sink.lines = value_new_array(), err) : error_no_memory(err);
         if (r == 0)
                 r = cli_engine(cli, &engine, err);
+        if (r == 0 && follow)
+                signals_watch_stdout();
         if (r == 0)
                 r = engine_logs(engine, cli->options->words[0], n, follow, log_line, &sink, err);
         if (r < 0 && *signals_flag() == SIGPIPE)

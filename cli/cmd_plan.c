@@ -57,7 +57,7 @@ int cmd_plan(Cli *cli, Value **ret, Error *err) {
         return 0;
 }
 
-/* ---- Text --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 static void show_step(Cli *cli, const Value *step) {
         const char *debt = value_get_text(step, "debt"), *group = value_get_text(step, "group"),

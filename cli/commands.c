@@ -5,34 +5,42 @@
 #include "cli/commands.h"
 #include "core/base/text.h"
 
-#define SPEC_FLAGS                                                                                                 \
-        (FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(ENV) | FLAG_BIT(HEALTH) | FLAG_BIT(USER) | \
-         FLAG_BIT(SHA256) | FLAG_BIT(OVERWRITE))
+/* clang-format off */
+#define SPEC_FLAGS    (FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(ENV) | FLAG_BIT(HEALTH) | FLAG_BIT(USER) | \
+                       FLAG_BIT(SHA256) | FLAG_BIT(OVERWRITE))
+#define RECOVER_FLAGS (FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE))
 #define UPGRADE_FLAGS (FLAG_BIT(VERSION) | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(OVERWRITE))
+#define PLAN_FLAGS (SPEC_FLAGS | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(PURGE))
 #define ANY_NUMBER 1024
+/* clang-format on */
 
 static const char deploy_more[] =
-        "Deploys a spec file (.yaml), a program, directory or archive, or a url. The service must not exist yet (else: pawl apply, pawl upgrade).\n"
-        "With a spec file only -v, -p and -e may be given; they win over what the file says. What follows \"--\" is the program to run:\n"
+        "Deploys a spec file (.yaml), a program, directory or archive, or a url. The service must not\n"
+        "exist yet (else: pawl apply, pawl upgrade). With a spec file only -v, -p and -e may be given;\n"
+        "they win over what the file says. What follows \"--\" is the program to run:\n"
         "  pawl deploy ./web-v1 -p 3000 -e LOG=debug -- ./web --listen 127.0.0.1:{port}\n";
 static const char apply_more[] =
-        "Makes each service what its spec says: deploys it, changes it, or finds nothing to do. Without a file, all of\n"
-        "/etc/pawl/services.d/*.yaml in order; one that fails does not stop the others, and the highest exit status is the answer.\n";
+        "Makes each service what its spec says: deploys it, changes it, or finds nothing to do. Without a\n"
+        "file, all of /etc/pawl/services.d/*.yaml in order; one that fails does not stop the others, and\n"
+        "the highest exit status is the answer.\n";
 static const char plan_more[] =
-        "Prints the steps and changes nothing. KIND is apply (when left out), deploy, upgrade, rollback, remove, start, stop or restart;\n"
-        "what follows is what that command takes:\n"
+        "Prints the steps and changes nothing. KIND is apply (when left out), deploy, upgrade, rollback,\n"
+        "remove, start, stop or restart; what follows is what that command takes:\n"
         "  pawl plan web.yaml\n"
         "  pawl plan upgrade web -v v2\n";
 static const char upgrade_more[] =
-        "Without --version, to the newest that the source has. A version that is held (it failed its health check, or was rolled back from)\n"
-        "is skipped; --retry tries it again.\n";
+        "Without --version, to the newest that the source has. A version that is held (it failed its\n"
+        "health check, or was rolled back from) is skipped; --retry tries it again.\n";
 static const char remove_more[] =
-        "Keeps the service's data in /var/lib/pawl-data/SERVICE and says so; --purge deletes it, after asking (--yes does not ask).\n";
+        "Keeps the service's data in /var/lib/pawl-data/SERVICE and says so; --purge deletes it, after\n"
+        "asking (--yes does not ask).\n";
 static const char recover_more[] =
-        "Puts back or finishes what a crash or a failure left open; without TX, all of it, and starts what was last told to run.\n"
-        "For a transaction on hold a person decides: --keep leaves what is there, --restore puts the captured back.\n";
+        "Puts back or finishes what a crash or a failure left open; without TX, all of it, and starts what\n"
+        "was last told to run. For a transaction on hold a person decides: --keep leaves what is there,\n"
+        "--restore puts the captured back.\n";
 static const char status_more[] =
-        "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as list.\n";
+        "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as\n"
+        "list.\n";
 
 /* clang-format off */
 const Command commands[] = {
@@ -46,7 +54,7 @@ const Command commands[] = {
          "go back to the previous version, with the spec it ran with", NULL, cmd_change, show_outcome},
         {"remove",   "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(PURGE) | FLAG_BIT(YES) | FLAG_BIT(OVERWRITE), false,
          "stop a service and take it away", remove_more, cmd_change, show_outcome},
-        {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, SPEC_FLAGS | UPGRADE_FLAGS | FLAG_BIT(PURGE), true,
+        {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, PLAN_FLAGS, true,
          "show what a command would do", plan_more, cmd_plan, show_plan},
         {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
          "compare the host with what was deployed", NULL, cmd_check, show_check},
@@ -60,7 +68,7 @@ const Command commands[] = {
          "what was done, newest first", NULL, cmd_history, show_history},
         {"show",     "TX", 1, 1, WORD_NONE, NEED_READ, 0, false,
          "one transaction, record by record", NULL, cmd_show, show_transaction},
-        {"recover",  "[TX]", 0, 1, WORD_NONE, NEED_WRITE, FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE), false,
+        {"recover",  "[TX]", 0, 1, WORD_NONE, NEED_WRITE, RECOVER_FLAGS, false,
          "settle what a crash or a failure left open", recover_more, cmd_recover, show_recover},
         {"start",    "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, 0, false,
          "start a service", NULL, cmd_change, show_outcome},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands: one row each. Parser, help, completion and manual are made from the rows; a command is one row and one function.
+ * Commands: one row each. Parser, help, completion and manual are made from the rows; a command is one row and
+ * one function.
  */
 #pragma once
 
@@ -27,7 +28,8 @@ struct Command {
         const char *text; /* one line */
         const char *more; /* a paragraph for "help COMMAND", or NULL */
         /*
-         * Does it. *ret (NULL: nothing to show) is what --json shows as "result" and `show` writes as text, also when it failed. Result 0, or a negative
+         * Does it. *ret (NULL: nothing to show) is what --json shows as "result" and `show` writes as text,
+         * also when it failed. Result 0, or a negative
          * errno with err filled; the exit status comes from there, or from cli->status where that is set.
          */
         int (*run)(Cli *cli, Value **ret, Error *err);

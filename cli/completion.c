@@ -38,7 +38,7 @@ static void print_flag_words(Cli *cli, uint64_t set) {
         }
 }
 
-/* ---- bash (and zsh, which runs the same function) ------------------------------------------------------------------------------------ */
+/* ---- bash (and zsh, which runs the same function) ---------------------------------------------------------------- */
 
 static void print_bash_words(Cli *cli, const Command *c) {
         switch (c->kind) {
@@ -103,7 +103,7 @@ static void print_zsh(Cli *cli) {
         print_bash(cli);
 }
 
-/* ---- fish ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- fish -------------------------------------------------------------------------------------------------------- */
 
 static void print_fish_flags(Cli *cli, const char *condition, uint64_t set) {
         for (FlagId id = 0; id < FLAG_COUNT; id++) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The same letter may mean two flags (-n NAME, -n N) as long as no command takes both: so the command is found first. */
+/*
+ * The same letter may mean two flags (-n NAME, -n N) as long as no command takes both: so the command is found
+ * first.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -60,7 +63,7 @@ int option_number(const Options *o, FlagId id, uint64_t max, uint64_t otherwise,
         return 0;
 }
 
-/* ---- Finding ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Finding ----------------------------------------------------------------------------------------------------- */
 
 /* The flags that may be written here: before the command is known, the common ones and those of every command. */
 static uint64_t flags_allowed(const Command *c) {
@@ -100,7 +103,7 @@ static int flag_missing(const char *word, const Command *c, Error *err) {
         return r;
 }
 
-/* ---- Parsing ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Parsing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Parser {
         char **argv;

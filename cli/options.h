@@ -2,7 +2,8 @@
 /*
  * Options: the command line, read by the tables of flags (flags.def) and commands (commands.c).
  *
- * Flags stand before, between or behind the words; "--" ends them, and what follows is the program's argument list for commands that take one.
+ * Flags stand before, between or behind the words; "--" ends them, and what follows is the program's argument
+ * list for commands that take one.
  */
 #pragma once
 
@@ -48,7 +49,10 @@ typedef struct Options {
 void options_done(Options *o);
 #define _cleanup_options_ _cleanup_(options_done)
 
-/* Borrows argv. ERR_USAGE; *ret holds what was understood so far also then (--json and --exit-codes shape the answer). */
+/*
+ * Borrows argv. ERR_USAGE; *ret holds what was understood so far also then (--json and --exit-codes shape the
+ * answer).
+ */
 int options_parse(int argc, char **argv, Options *ret, Error *err);
 
 bool option_is(const Options *o, FlagId id);

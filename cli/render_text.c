@@ -7,7 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 
-/* ---- Small things ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Small things ------------------------------------------------------------------------------------------------ */
 
 void text_label(Cli *cli, const char *label, const char *value) {
         char with_colon[32];
@@ -19,14 +19,14 @@ void text_label(Cli *cli, const char *label, const char *value) {
 
 const char *text_moment(int64_t usec, char ret[static 32]) {
         if (usec <= 0)
-                return strcpy(ret, "-");
+                return "-";
         clock_format_local(usec, ret);
         return ret;
 }
 
 const char *text_duration(int64_t usec, char ret[static 32]) {
         if (usec < 0)
-                return strcpy(ret, "-");
+                return "-";
         duration_format((uint64_t)usec, ret);
         return ret;
 }
@@ -62,7 +62,7 @@ void text_tree(Cli *cli, const Value *v, unsigned depth) {
         }
 }
 
-/* ---- Failure ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Failure ----------------------------------------------------------------------------------------------------- */
 
 void text_leftovers(Cli *cli, const Value *leftovers, int64_t tx) {
         for (size_t i = 0; i < value_count(leftovers); i++) {
@@ -141,7 +141,7 @@ void text_error(Cli *cli, const Value *outcome, const Error *err) {
                 out_say(&cli->out, "  try: %s\n", hint);
 }
 
-/* ---- Success -------------------------------------------------------------------------------------------------- */
+/* ---- Success ----------------------------------------------------------------------------------------------------- */
 
 typedef enum Headline {
         HEADLINE_TO_PAST,     /* web v1 deployed */

@@ -11,9 +11,9 @@ void text_outcome(Cli *cli, const Value *outcome);
 void text_leftovers(Cli *cli, const Value *leftovers, int64_t tx);
 /* Label of 13 columns and a value; nothing where the value is NULL. */
 void text_label(Cli *cli, const char *label, const char *value);
-/* "2026-03-01 12:34:56", or "-" for 0; in `ret`, 32 bytes. */
+/* "2026-03-01 12:34:56", or "-" for 0; `ret` (32 bytes) is where it is written. */
 const char *text_moment(int64_t usec, char ret[static 32]);
-/* "2.4 s", or "-" for less than 0. */
+/* "2.4 s", or "-" for less than 0; likewise. */
 const char *text_duration(int64_t usec, char ret[static 32]);
 /* A map's entries as "key: value" lines; lists one item per line. */
 void text_tree(Cli *cli, const Value *v, unsigned depth);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals: the first SIGINT or SIGTERM asks the flow to stop and put back, the second ends the program at once (recovery has what it needs).
+ * Signals: the first SIGINT or SIGTERM asks the flow to stop and put back, the second ends the program at once
+ * (recovery has what it needs).
  */
 #pragma once
 
@@ -12,4 +13,6 @@ void signals_ignore_pipe(void);
 void signals_catch(void);
 /* As if the signal had come: for output that nobody reads any more. */
 void signals_cancel(int signal_number);
+/* While nothing is written: a reader of stdout who goes away sets the flag to SIGPIPE. */
+void signals_watch_stdout(void);
 const volatile sig_atomic_t *signals_flag(void);

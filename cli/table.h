@@ -6,7 +6,10 @@
 
 typedef struct Table Table;
 
-/* `headings` ends with NULL. `out` is borrowed until the table is freed. NULL when memory is out (the calls below then do nothing). */
+/*
+ * `headings` ends with NULL. `out` is borrowed until the table is freed. NULL when memory is out (the calls
+ * below then do nothing).
+ */
 Table *table_new(Out *out, const char *const *headings);
 Table *table_free(Table *t);
 static inline void table_freep(Table **t) {

@@ -44,8 +44,8 @@ bare help upgrade
 out <<'E'
 usage: pawl upgrade [SERVICE] [flags]
 
-Without --version, to the newest that the source has. A version that is held (it failed its health check, or was rolled back from)
-is skipped; --retry tries it again.
+Without --version, to the newest that the source has. A version that is held (it failed its
+health check, or was rolled back from) is skipped; --retry tries it again.
 
 Flags:
   -v, --version V            the version

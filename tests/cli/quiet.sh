@@ -18,7 +18,7 @@ out <<'E'
   Data:     DIR/root/var/lib/pawl-data/web
 E
 
-for again in 1 2; do
+for _ in 1 2; do
         run -q apply web.yaml
         status 0
         out </dev/null

@@ -35,3 +35,21 @@ has out 'in progress ('
 pid=$other
 kill -INT "$pid"
 ended
+
+# v6 is slow to come back: the second signal finds pawl putting back, and recovery goes on from there.
+run -q upgrade web --source "$FILES/web-v4" -v v6
+status 0
+start 'wait for an answer' upgrade web --source "$FILES/web-v4" -v v7
+kill -INT "$pid"
+sleep 0.5
+kill -INT "$pid"
+ended
+status 130
+lacks err 'put back: '
+run list
+has out 'on hold ('
+run recover
+status 0
+has out 'TX  web  upgrade v6 → v7  put back'
+check "v6 answers" test "$(answer web)" = "hello from v4"
+check "v7 is gone" test ! -e "$ROOT/opt/pawl/web/releases/v7"

@@ -9,12 +9,14 @@
 #   err <<'E' … E                   the whole of stderr
 #   has out|err TEXT                a part of one
 #
-# Compared texts have placeholders: DIR (the test's folder), PORT, TIME, DUR (durations), ACTOR, PID, TX (where it stands first in a line or behind
-# "transaction" or "recover"). The example program is $FILES/web-v1 ... web-v4 (v3 exits at once, v4 starts slowly).
+# Compared texts have placeholders: DIR (the test's folder), PORT, TIME, DUR (durations), ACTOR, PID, TX (where it stands
+# first in a line or behind "transaction" or "recover"). After `examples`, the example program is $FILES/web-v1 ... web-v4
+# (v3 exits at once, v4 starts slowly).
 # Whatever the test does, its services are ended and its folder is removed; a process that is still there fails the test.
 set -u
 
 : "${PAWL:?}" "${BUILD:?}"
+[ -x "$PAWL" ] || { echo "there is no $PAWL" >&2; exit 1; }
 T=$(mktemp -d "${TMPDIR:-/tmp}/pawl-cli.XXXXXX")
 T=$(readlink -f "$T")
 ROOT=$T/root
@@ -150,9 +152,11 @@ check() {
 
 # What the service answers; "" when nobody is there.
 answer() {
-        port=$("$PAWL" --root "$ROOT" --json status "$1" 2>/dev/null | sed -n 's/^    "port": \([0-9]*\).*/\1/p' | head -n 1)
+        port=$("$PAWL" --root "$ROOT" --json status "$1" 2>/dev/null |
+                sed -n 's/^    "port": \([0-9]*\).*/\1/p' | head -n 1)
         [ -n "$port" ] || return 0
-        printf 'GET / HTTP/1.0\r\n\r\n' | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && cat >&3 && cat <&3" 2>/dev/null | tail -n 1
+        printf 'GET / HTTP/1.0\r\n\r\n' |
+                timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && cat >&3 && cat <&3" 2>/dev/null | tail -n 1
 }
 
 # Starts pawl in the background ($pid) and waits until its stderr says TEXT.
@@ -165,7 +169,7 @@ start() {
         tries=0
         until grep -qF -e "$text" "$T/err"; do
                 tries=$((tries + 1))
-                [ "$tries" -lt 300 ] || { failed "never said \"$text\""; break; }
+                { [ "$tries" -lt 300 ] && kill -0 "$pid" 2>/dev/null; } || { failed "never said \"$text\""; break; }
                 sleep 0.1
         done
 }
