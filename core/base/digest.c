@@ -146,7 +146,10 @@ bool hex_decode(const char *text, void *ret, size_t size) {
                         return false;
         if (text[2 * size] != '\0')
                 return false;
-        for (size_t i = 0; i < size; i++)
-                p[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+        for (size_t i = 0; i < size; i++) {
+                const int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+                assert(high >= 0 && low >= 0);
+                p[i] = (uint8_t)(high << 4 | low);
+        }
         return true;
 }

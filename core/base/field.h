@@ -15,9 +15,9 @@ typedef enum FieldType {
         FIELD_INT,
         FIELD_TEXT,
         FIELD_BYTES,
-        FIELD_LIST,  /* of texts (or secrets), or of maps when `fields` is given */
-        FIELD_MAP,   /* with `fields`: a payload of its own; without: free text keys, any values */
-        FIELD_ANY,   /* a free value (text keys stay text on disk) */
+        FIELD_LIST, /* of texts (or secrets), or of maps when `fields` is given */
+        FIELD_MAP,  /* with `fields`: a payload of its own; without: free text keys, any values */
+        FIELD_ANY,  /* a free value (text keys stay text on disk) */
 } FieldType;
 
 typedef enum FieldFlags {
@@ -36,7 +36,9 @@ typedef struct Field {
         const struct Field *fields;
 } Field;
 
+/* clang-format off */
 #define FIELD_END {0, NULL, FIELD_ANY, 0, 0, NULL}
+/* clang-format on */
 
 /* Checks a named payload: unknown names, missing REQUIRED ones, wrong types. -EINVAL with ERR_FAILED: it is our own bug when
  * we made it, so the message names `what` and the field. */

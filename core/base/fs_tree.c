@@ -55,7 +55,7 @@ static int open_to_remove(int dir, const char *name, DIR **ret) {
                 return fd;
         DIR *d = fdopendir(fd);
         if (!d)
-                return -errno;
+                return error_is_negative(-errno);
         (void)TAKE_FD(fd);
         *ret = d;
         return 0;

@@ -21,26 +21,26 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Hands on ownership: returns the pointer and leaves NULL behind, so that the cleanup has nothing to do. */
-#define TAKE_PTR(p)                       \
-        ({                                \
-                __typeof__(p) _p_ = (p);  \
-                (p) = NULL;               \
-                _p_;                      \
+#define TAKE_PTR(p)                      \
+        ({                               \
+                __typeof__(p) _p_ = (p); \
+                (p) = NULL;              \
+                _p_;                     \
         })
 
 /* The same for a descriptor; leaves -1 behind. */
-#define TAKE_FD(fd)           \
-        ({                    \
+#define TAKE_FD(fd)             \
+        ({                      \
                 int _f_ = (fd); \
-                (fd) = -1;    \
-                _f_;          \
+                (fd) = -1;      \
+                _f_;            \
         })
 
 /* Defines `name_freep` for a type with `free_func(T *)`, for use with _cleanup_. */
-#define DEFINE_FREEP(type, free_func)                \
+#define DEFINE_FREEP(type, free_func)               \
         static inline void free_func##p(type **p) { \
-                free_func(*p);                       \
-                *p = NULL;                           \
+                free_func(*p);                      \
+                *p = NULL;                          \
         }
 
 static inline void freep(void *p) {

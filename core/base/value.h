@@ -23,7 +23,7 @@ typedef enum ValueKind {
         VALUE_NULL,
         VALUE_BOOL,
         VALUE_INT,
-        VALUE_TEXT,  /* UTF-8, no NUL inside */
+        VALUE_TEXT, /* UTF-8, no NUL inside */
         VALUE_BYTES,
         VALUE_ARRAY,
         VALUE_MAP,
@@ -96,7 +96,8 @@ int value_add_entry(Value *map, char *name, uint32_t num, Value *child, Error *e
 Value *value_get(const Value *map, const char *name);
 Value *value_get_num(const Value *map, uint32_t num);
 Value *value_at(const Value *array, size_t i);
-size_t value_count(const Value *v); /* items of an array, entries of a map; 0 otherwise */
+/* Items of an array, entries of a map; 0 otherwise. */
+size_t value_count(const Value *v);
 const char *value_get_text(const Value *map, const char *name); /* NULL when absent */
 const char *value_get_text_or(const Value *map, const char *name, const char *otherwise);
 int64_t value_get_int(const Value *map, const char *name, int64_t otherwise);
