@@ -37,7 +37,7 @@ int journal_lock_new(int root, const char *dir, const char *name, int *ret_fd, E
         _cleanup_free_ char *path = path_join(dir, name);
         if (!path)
                 return error_no_memory(err);
-        int r = fs_mkdir_all_durably(root, dir, 0700, FS_OWNER_KEEP, NULL, err);
+        int r = fs_mkdir_all(root, dir, 0700, err);
         if (r < 0)
                 return r;
         int fd = fs_append_open(root, path, 0600, err);
@@ -176,8 +176,8 @@ int journal_mark_bad(const JournalOptions *o, int r, Error *err) {
 }
 
 static int open_checked(const JournalOptions *o, Error *err) {
-        JournalReport report;
-        ErrorCode code;
+        JournalReport report = {0};
+        ErrorCode code = ERR_NONE;
         int r = journal_check_metas(o, err);
         if (r == 0)
                 r = verify_forked(o, VERIFY_FROM_ANCHOR, &report, &code, err);
@@ -191,8 +191,8 @@ static int open_existing(const JournalOptions *o, JournalMode mode, Journal **re
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_(store_freep) Store *store = NULL;
         _cleanup_(store_abortp) StoreTxn *t = NULL;
-        JournalState state;
-        Anchor anchor;
+        JournalState state = {0};
+        Anchor anchor = {0};
         int r = journal_mark_bad(o, open_checked(o, err), err);
         if (r == 0)
                 r = journal_store_open(o, "journal", (StoreOptions){.is_readonly = mode == JOURNAL_READ}, &store, err);
@@ -204,6 +204,7 @@ static int open_existing(const JournalOptions *o, JournalMode mode, Journal **re
                 r = anchor_read(o, &anchor, err);
         if (r < 0)
                 return r;
+        assert(j);
         j->anchor_seq = anchor.seq;
         memcpy(j->id, state.id, sizeof(j->id));
         t = store_abort(t);
@@ -312,9 +313,9 @@ int journal_open(const JournalOptions *o, JournalMode mode, Journal **ret, Error
 int journal_stat(Journal *j, JournalStat *ret, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         JournalOptions o = journal_options(j);
-        JournalState state;
-        StoreStat store;
-        Anchor anchor;
+        JournalState state = {0};
+        StoreStat store = {0};
+        Anchor anchor = {0};
         struct stat st;
         int r = journal_read_begin(j, &t, &state, err);
         if (r == 0)

@@ -50,6 +50,15 @@ static void closedirp(DIR **d) {
                 closedir(*d);
 }
 
+static int segment_list_add(SegmentList *l, uint64_t seq, Error *err) {
+        uint64_t *more = realloc(l->seqs, (l->n + 1) * sizeof(*more));
+        if (!more)
+                return error_no_memory(err);
+        l->seqs = more;
+        l->seqs[l->n++] = seq;
+        return 0;
+}
+
 static int segments_list(int root, const char *dir, SegmentList *ret, Error *err) {
         int fd = fs_open_dir(root, dir, err);
         if (fd < 0)
@@ -64,11 +73,9 @@ static int segments_list(int root, const char *dir, SegmentList *ret, Error *err
                 uint64_t seq;
                 if (!name_parse(e->d_name, &seq))
                         continue;
-                uint64_t *more = realloc(list.seqs, (list.n + 1) * sizeof(*more));
-                if (!more)
-                        return error_no_memory(err);
-                list.seqs = more;
-                list.seqs[list.n++] = seq;
+                int r = segment_list_add(&list, seq, err);
+                if (r < 0)
+                        return r;
         }
         if (list.n > 0)
                 qsort(list.seqs, list.n, sizeof(*list.seqs), by_number);
@@ -191,10 +198,11 @@ static int segment_fill(StoreTxn *t, const JournalState *s, uint64_t *seq, size_
 int segments_append(Journal *j, StoreTxn *t, const JournalState *s, Error *err) {
         _cleanup_free_ char *base = path_join(j->dir, "journal");
         _cleanup_free_ char *dir = base ? path_join(base, "segments") : NULL;
-        SegmentTail tail;
+        SegmentTail tail = {0};
         if (!dir)
                 return error_no_memory(err);
-        int r = fs_mkdir_durably(j->root, dir, 0700, FS_OWNER_KEEP, NULL, err);
+        /* It was made with the journal, before that got its name. */
+        int r = fs_mkdir_all(j->root, dir, 0700, err);
         if (r == 0)
                 r = tail_find(j, dir, &tail, err);
         if (r < 0)

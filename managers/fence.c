@@ -29,7 +29,7 @@ int child_fence_new(const Host *host, ChildFence *ret, Error *err) {
         uint64_t end = clock_boot_usec() + FENCE_REST_USEC;
         if (!path)
                 return error_no_memory(err);
-        int r = fs_mkdir_all_durably(host->root, FENCE_DIR, 0755, FS_OWNER_KEEP, NULL, err);
+        int r = fs_mkdir_all(host->root, FENCE_DIR, 0755, err);
         if (r < 0)
                 return r;
         /* What was killed a moment ago may still be on its way out. */

@@ -31,7 +31,7 @@ int log_file_open(const Host *host, const char *path, Error *err) {
         struct stat st;
         if (!parent)
                 return error_no_memory(err);
-        int r = fs_mkdir_all_durably(host->root, parent, 0755, FS_OWNER_KEEP, NULL, err);
+        int r = fs_mkdir_all(host->root, parent, 0755, err);
         if (r < 0)
                 return r;
         r = fs_stat(host->root, path, &st, err);

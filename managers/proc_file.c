@@ -76,7 +76,7 @@ int proc_file_write(const Host *host, const char *service, const ProcFile *p, Er
         r = json_encode(map, JSON_COMPACT, &text, err);
         if (r < 0)
                 return r;
-        r = fs_mkdir_all_durably(host->root, PROC_DIR, 0755, FS_OWNER_KEEP, NULL, err);
+        r = fs_mkdir_all(host->root, PROC_DIR, 0755, err);
         if (r < 0)
                 return r;
         return fs_replace_durably(host->root, path, text, strlen(text), 0644, err);

@@ -57,6 +57,9 @@ int fs_mkdir_durably(int root, const char *path, mode_t mode, FsOwner owner, boo
 /* As above with all missing parents (mode 0755, or `mode` when it is stricter only for the last). *ret_first (may be NULL; owned by the caller, NULL when
  * nothing was made) is the topmost directory that was created. */
 int fs_mkdir_all_durably(int root, const char *path, mode_t mode, FsOwner owner, char **ret_first, Error *err);
+/* The same, but what is there is taken as it is and costs no barrier: for directories whose loss in a power cut loses nothing (/run, logs), and for those that
+ * were durable before anything pointed at them. */
+int fs_mkdir_all(int root, const char *path, mode_t mode, Error *err);
 int fs_rmdir_durably(int root, const char *path, Error *err); /* missing is success; -ENOTEMPTY quietly */
 
 /* Writes a new file under the name `staged` (beside `path`) and fsyncs it; an old file of that name is replaced (it is ours: the name is derived from

@@ -256,6 +256,11 @@ int fs_mkdir_all_durably(int root, const char *path, mode_t mode, FsOwner owner,
         return 0;
 }
 
+int fs_mkdir_all(int root, const char *path, mode_t mode, Error *err) {
+        _cleanup_close_ int fd = fs_open_in_root(root, path, O_PATH | O_DIRECTORY);
+        return fd >= 0 ? 0 : fs_mkdir_all_durably(root, path, mode, FS_OWNER_KEEP, NULL, err);
+}
+
 int fs_rmdir_durably(int root, const char *path, Error *err) {
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
         int r = fs_place_find(root, path, &p);
