@@ -32,7 +32,10 @@ static int in_use(int port, Error *err) {
         return error_set(err, -EADDRINUSE, ERR_IN_USE, hint, "port %d is in use by another program", port);
 }
 
-/* 0: free, or not to be told this way (no such address family or address here, or only root may bind it). */
+/* What bind_try() says where only the table of sockets can tell: no such address here, or only root may bind it. */
+#define BIND_UNTOLD 1
+
+/* 0: nobody listens there. */
 static int bind_try(const char *address, int port, Error *err) {
         struct sockaddr_storage a;
         socklen_t size;
@@ -45,8 +48,10 @@ static int bind_try(const char *address, int port, Error *err) {
         const int one = 1;
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
                          sizeof(one)); /* what an old connection left behind is no listener */
-        if (bind(fd, (const struct sockaddr *)&a, size) == 0 || errno == EADDRNOTAVAIL || errno == EACCES)
+        if (bind(fd, (const struct sockaddr *)&a, size) == 0)
                 return 0;
+        if (errno == EADDRNOTAVAIL || errno == EACCES)
+                return BIND_UNTOLD;
         if (errno == EADDRINUSE)
                 return in_use(port, err);
         return error_set_errno(err, -errno, NULL, "could not ask for port %d", port);
@@ -58,14 +63,16 @@ static int port_check(const Host *host, const Value *args, Error *err) {
                 return 0;
         int port = (int)value_get_int(args, "port", 0);
         const char *addresses[] = {value_get_text_or(args, "address", "127.0.0.1"), "0.0.0.0", "::"};
+        bool is_untold = false;
         for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
                 int r = bind_try(addresses[i], port, err);
                 if (r < 0)
                         return r;
+                is_untold = is_untold || r == BIND_UNTOLD;
         }
-        /* Where binding is not ours to try, the table of sockets still tells. */
+        /* Not without need: the kernel walks every connection of the host to print that table, which takes milliseconds. */
         Listeners l = {0};
-        if (listeners_of_port(port, &l, NULL) == 0 && l.n > 0)
+        if (is_untold && listeners_of_port(port, &l, NULL) == 0 && l.n > 0)
                 return in_use(port, err);
         return 0;
 }
