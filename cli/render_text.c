@@ -89,6 +89,22 @@ static void say_indented(Cli *cli, const char *lines) {
         }
 }
 
+/* clang-format off */
+static const struct {
+        const char *result, *verb;
+} verbs[] = {
+        {"leftovers", "left something over"},
+        {"in doubt",  "is in doubt"},
+};
+/* clang-format on */
+
+static const char *result_verb(const char *result) {
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (strcmp(verbs[i].result, result) == 0)
+                        return verbs[i].verb;
+        return "failed";
+}
+
 /* "web: upgrade v2 → v3 failed: " */
 static void say_flow(Cli *cli, const Value *outcome) {
         const char *from = value_get_text(outcome, "from"), *to = value_get_text(outcome, "to");
@@ -98,7 +114,7 @@ static void say_flow(Cli *cli, const Value *outcome) {
                 out_say(&cli->out, " %s → %s", from, to);
         else if (to || from)
                 out_say(&cli->out, " %s", to ? to : from);
-        out_say(&cli->out, " failed: ");
+        out_say(&cli->out, " %s: ", result_verb(value_get_text_or(outcome, "result", "")));
 }
 
 static void say_put_back(Cli *cli, const Value *outcome) {

@@ -82,3 +82,23 @@ status 2
 err <<'E'
 pawl: invalid env var "FOO": must be KEY=VALUE
 E
+
+# From a url, checked by its digest.
+if command -v busybox >/dev/null && busybox httpd --help 2>/dev/null >&2; then
+        mkdir www fetched
+        cp "$FILES/web-v1" fetched/server
+        tar czf www/app-v1.tar.gz fetched
+        url=http://127.0.0.1:${BASE}99/app-v1.tar.gz
+        busybox httpd -f -p "127.0.0.1:${BASE}99" -h www &
+        helpers="$helpers $!"
+        sleep 0.5
+        run -q deploy "$url" -- ./fetched/server
+        status 10
+        has err sha256
+        run -q deploy "$url" --sha256 "$(printf '%064d' 0)" -- ./fetched/server
+        status 8
+        run -q deploy "$url" --sha256 "$(sha256sum www/app-v1.tar.gz | cut -d' ' -f1)" -v v1 -- ./fetched/server
+        status 0
+        has out '✓ app v1 deployed'
+        check "what was fetched answers" test "$(answer app)" = "hello from v1"
+fi

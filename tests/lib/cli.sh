@@ -24,6 +24,7 @@ FILES=$T/files
 EXAMPLES=${EXAMPLES:-$BUILD/examples}
 n_failed=0
 n_checks=0
+helpers= # processes of the test itself, ended with it
 
 for variable in $(env | sed -n 's/^\(PAWL_[A-Z_]*\)=.*/\1/p'); do
         [ "$variable" = PAWL_TESTING ] || unset "$variable"
@@ -56,6 +57,9 @@ finish() {
                 echo "a process of the test was still there: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")" >&2
                 kill -9 "$pid"
                 n_failed=$((n_failed + 1))
+        done
+        for pid in $helpers; do
+                kill "$pid" 2>/dev/null
         done
         rm -rf "$T"
         [ "$n_failed" -eq 0 ] || { echo "$n_failed of $n_checks checks failed" >&2; exit 1; }
