@@ -114,7 +114,8 @@ static int resolve_download(const Host *host, const Value *spec, Value **ret_fac
         if (r < 0)
                 return r;
         memcpy(ret_prefetched->sha256, got.sha256, sizeof(got.sha256));
-        ret_prefetched->fd = TAKE_FD(fd);
+        int sealed = fs_reopen_read_only(fd);
+        ret_prefetched->fd = sealed >= 0 ? sealed : TAKE_FD(fd);
         return 0;
 }
 

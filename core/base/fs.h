@@ -107,6 +107,8 @@ int fs_link_at(int from_dir, const char *from, int to_dir, const char *to, Error
  * when it cannot be named: copy it instead). The name is durable after fs_sync_parent() only. */
 int fs_create_unnamed(int root, const char *dir, mode_t mode, Error *err); /* descriptor */
 int fs_name_unnamed(int fd, int root, const char *path, Error *err);
+/* Another descriptor of the same file, for reading alone: as long as one for writing is open, a program cannot be executed. -errno: it cannot be had. */
+int fs_reopen_read_only(int fd);
 int fs_write_all(int fd, const void *data, size_t size, Error *err);
 int fs_sync_fd(int fd, Error *err); /* fsync */
 int fs_set_mode(int fd, mode_t mode, FsOwner owner, Error *err);

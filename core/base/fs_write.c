@@ -146,6 +146,13 @@ int fs_create_unnamed(int root, const char *dir, mode_t mode, Error *err) {
         return fd < 0 ? fs_fail(err, fd, "create a file in", dir) : fd;
 }
 
+int fs_reopen_read_only(int fd) {
+        char link[64];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        int r = open(link, O_RDONLY | O_CLOEXEC);
+        return r < 0 ? -errno : r;
+}
+
 int fs_name_unnamed(int fd, int root, const char *path, Error *err) {
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
         int r = fs_place_open(root, path, &p, err);

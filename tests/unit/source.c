@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sources: what a spec names, resolved before anything changes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -135,6 +136,16 @@ static void url_without_digest_is_read_and_kept(void **state) {
         assert_int_equal(rooted_count(&f->rooted, "root"), 0);
 }
 
+/* It may become the program itself, which cannot be executed while anyone could still write to it. */
+static void what_was_read_is_not_open_for_writing(void **state) {
+        Fixture *f = *state;
+        http_server_page(f->tls, &(ServerPage){.path = "/web", .body = "#!web", .size = 5});
+        set(f, "url", http_server_url(f->tls, "/web"));
+        assert_int_equal(resolve(f, "url"), 0);
+        assert_int_equal(fcntl(f->got.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(fs_name_unnamed(f->got.fd, f->rooted.host.root, "web", &f->err), 0);
+}
+
 static void unchanged_url_is_only_asked(void **state) {
         Fixture *f = *state;
         ServerPage *page =
@@ -242,6 +253,7 @@ int main(void) {
                 TEST(pipe_is_refused_without_waiting),
                 TEST(directory_digest_follows_content_and_the_executable_bit),
                 TEST(url_without_digest_is_read_and_kept),
+                TEST(what_was_read_is_not_open_for_writing),
                 TEST(unchanged_url_is_only_asked),
                 TEST(date_alone_needs_the_size_too),
                 TEST(url_with_digest_asks_nobody),
