@@ -103,3 +103,23 @@ wait_for() {
 # A field of a service's status: field web port
 field() { pawl --json status "$1" | sed -n "s/^    \"$2\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1; }
 answer() { curl -s --max-time 5 "http://127.0.0.1:$port/${1:-}"; }
+
+# A web server of the test's own: serve NAME [tls] sets $url and, with tls, $certificate; $dir/NAME.log has a line per request.
+serve() {
+        mkfifo "$dir/$1.in" "$dir/$1.out"
+        certificate=
+        [ "${2:-}" != tls ] || certificate=$dir/$1.pem
+        # shellcheck disable=SC2086
+        "$BUILD/tests/test-http_server" "$dir/$1.log" $certificate <"$dir/$1.in" >"$dir/$1.out" 2>"$dir/$1.err" &
+        servers="$servers $!"
+        exec 8>"$dir/$1.in" 9<"$dir/$1.out"
+        read -r url <&9 || fail "the web server does not start: $(cat "$dir/$1.err")"
+}
+# The newest page of a path counts: page path=/web file=/tmp/web etag="1" status=200 cuts=1 cut_at=1000 failing=2 fail_status=503
+page() {
+        echo "$*" >&8
+        read -r ok <&9 || fail "the web server is gone"
+        [ "$ok" = ok ] || fail "the web server says \"$ok\""
+}
+# How many requests of the log match: requests NAME PATTERN
+requests() { sleep 0.1 && grep -c -- "$2" "$dir/$1.log" || true; }
