@@ -168,6 +168,7 @@ start() {
         text=$1
         shift
         last="$*"
+        : >"$T/err" # else the text of the run before may be found
         "$PAWL" --root "$ROOT" "$@" >"$T/out" 2>"$T/err" </dev/null &
         pid=$!
         tries=0
