@@ -84,7 +84,7 @@ const Command commands[] = {
          "one record in full", NULL, cmd_journal_show, show_facts},
         {"journal verify",  "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
          "check every record of the journal", NULL, cmd_journal_verify, show_facts},
-        {"journal rebuild", "", 0, 0, WORD_NONE, NEED_WRITE, 0, false,
+        {"journal rebuild", "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
          "make the rows again from the records", NULL, cmd_journal_rebuild, show_facts},
         {"journal repair",  "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
          "make a damaged journal usable; the old file is kept", NULL, cmd_journal_repair, show_facts},
