@@ -3,7 +3,9 @@
 #include "core/base/fault.h"
 
 #ifdef PAWL_TESTING
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,12 +19,22 @@ static bool point_is(const char *wanted, const char *name, int *hits) {
         return ++*hits >= count;
 }
 
+/* <path>.reached says that we are here. */
+static void stand_still(const char *path) {
+        char reached[4096];
+        (void)snprintf(reached, sizeof(reached), "%s.reached", path);
+        int fd = open(reached, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+                (void)close(fd);
+        while (access(path, F_OK) == 0)
+                (void)usleep(1000);
+}
+
 void fault_point(const char *name) {
         static int n_crash, n_pause;
         const char *crash = getenv("PAWL_CRASH_AT"), *pause = getenv("PAWL_PAUSE_AT");
         if (point_is(pause, name, &n_pause) && strchr(pause, '@'))
-                while (access(strchr(pause, '@') + 1, F_OK) == 0)
-                        (void)usleep(1000);
+                stand_still(strchr(pause, '@') + 1);
         if (point_is(crash, name, &n_crash))
                 (void)kill(getpid(), SIGKILL);
 }

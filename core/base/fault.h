@@ -4,7 +4,7 @@
  *
  * A mutant is a deliberate mistake in our own code, one per rule of the protocol, that the crash tests must notice. It is
  * chosen at start by PAWL_MUTANT=<name>; a crash point is hit by PAWL_CRASH_AT=<name>[:count] (SIGKILL to ourselves), and
- * PAWL_PAUSE_AT=<name>[:count]@<path> waits there for as long as the file is there.
+ * PAWL_PAUSE_AT=<name>[:count]@<path> makes <path>.reached and waits there for as long as <path> is there.
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See flows.h. web.yaml is v1; changed.yaml is the same with another port and one more variable; web-v3 does not start. */
+/* See flows.h. web.yaml is v1; changed.yaml is the same with another port and one more variable, forward.yaml with
+ * `on_crash: finish`; web-v3 does not start. */
 #include <string.h>
 
 #include "tests/crash/flows.h"
@@ -8,7 +9,8 @@
 #define CHANGE "apply changed.yaml"
 #define UPGRADE "upgrade web --source ./web-v2 --version v2"
 #define BROKEN "upgrade web --source ./web-v3 --version v3"
-#define PRUNING "upgrade web --source ./web-v1 --version v5"
+#define PRUNING "upgrade web --source ./web-v1 --version v5 --set retention.releases=1"
+#define FORWARD "apply forward.yaml"
 #define ROLLBACK "rollback web"
 #define REMOVE "remove web --yes"
 #define PURGE "remove web --purge --yes"
@@ -34,6 +36,7 @@ const Flow flows[] = {
         {"stop",                 {APPLY},               "stop web",     0,     V1,     NONE,  0,               NULL,              "stop web"},
         {"start",                {APPLY, "stop web"},   "start web",    0,     NONE,   V1,    0,               NULL,              "start web"},
         {"restart",              {APPLY},               "restart web",  0,     V1,     V1,    0,               NULL,              NULL},
+        {"finish",               {"init"},              FORWARD,        0,     NONE,   V1,    0,               NULL,              FORWARD},
         {"recover-apply",        {"init"},              APPLY,          0,     NONE,   V1,    0,               "commit-before",   APPLY},
         {"recover-upgrade",      {APPLY},               UPGRADE,        0,     V1,     V2,    0,               "commit-before",   UPGRADE},
         {"recover-upgrade-done", {APPLY},               UPGRADE,        0,     V1,     V2,    0,               "commit-after",    UPGRADE},
@@ -41,6 +44,7 @@ const Flow flows[] = {
         {"recover-broken",       {APPLY},               BROKEN,         4,     V1,     V1,    FLOW_PUTS_BACK,  "revert-after:2",  NULL},
         {"recover-remove",       {APPLY},               REMOVE,         0,     V1,     NONE,  0,               "commit-before",   NULL},
         {"recover-purge-done",   {APPLY},               PURGE,          0,     V1,     NONE,  0,               "commit-after",    NULL},
+        {"recover-finish",       {FORWARD},             UPGRADE,        0,     V1,     V2,    0,               "apply-after:3",   UPGRADE},
         {"recover-restart",      {APPLY},               "restart web",  0,     V1,     V1,    0,               "apply-after:2",   NULL},
 };
 /* clang-format on */

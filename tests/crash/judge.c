@@ -21,7 +21,8 @@ static const char *const trees[] = {"opt/pawl", "etc/pawl", "var/lib/pawl-data",
 typedef struct Facts {
         uint64_t head, class;
         unsigned n_begun;
-        bool is_committed, has_ended;
+        bool is_committed, is_aborted, has_ended;
+        bool is_out_of_order; /* something was put back, or it ended, before the records said which way it goes */
 } Facts;
 
 typedef struct View {
@@ -76,6 +77,9 @@ static void facts_note(Facts *f, const char *line) {
         f->n_begun += kind_is(line, "begin");
         is_first = f->n_begun == 1;
         f->is_committed |= is_first && kind_is(line, "commit");
+        f->is_aborted |= is_first && kind_is(line, "abort");
+        f->is_out_of_order |= kind_is(line, "undone") && !f->is_aborted;
+        f->is_out_of_order |= kind_is(line, "end") && !f->is_aborted && !f->is_committed;
         f->has_ended |= is_first && kind_is(line, "end");
         f->class = mix(mix_kind(f->class, line), number_of(line, "\"step\":"));
 }
@@ -142,6 +146,8 @@ static bool has_ended(View *v) {
                 return object(v, "the journal cannot be exported");
         if (v->facts.n_begun > 0 && !v->facts.has_ended)
                 return object(v, "recover succeeded, and the transaction has no END");
+        if (v->facts.is_out_of_order)
+                return object(v, "something was put back, or it ended, without ABORT or COMMIT before it");
         if (v->facts.n_begun > 1)
                 return object(v, "recover began a transaction of its own");
         v->is_after = v->facts.is_committed || (flow->flags & FLOW_NO_RECORDS) != 0;

@@ -203,6 +203,14 @@ static int write_spec(const World *w, const char *name, WorldPort port, const ch
         return write_file(w->files, name, text, 0644);
 }
 
+/* The port is pawl's choice. */
+static int write_auto_spec(const World *w, const char *file, const char *name) {
+        char text[256];
+
+        (void)snprintf(text, sizeof text, "pawl: 1\nname: %s\nsource: ./web-v1\nversion: v1\nport: auto\nhealth: gc\n", name);
+        return write_file(w->files, file, text, 0644);
+}
+
 static int copy_examples(const World *w) {
         static const char *const names[] = {"web-v1", "web-v2", "web-v3"};
         const char *given = getenv("PAWL_EXAMPLES");
@@ -266,6 +274,12 @@ int world_open(World *w, unsigned id) {
                 r = write_spec(w, "web.yaml", PORT_FIRST, "");
         if (r == 0)
                 r = write_spec(w, "changed.yaml", PORT_OTHER, "env:\n  COLOUR: green\n");
+        if (r == 0)
+                r = write_spec(w, "forward.yaml", PORT_FIRST, "on_crash: finish\n");
+        if (r == 0)
+                r = write_auto_spec(w, "auto-one.yaml", "one");
+        if (r == 0)
+                r = write_auto_spec(w, "auto-two.yaml", "two");
         if (r == 0)
                 r = copy_examples(w);
         return r == 0 ? start_foreign(w) : r;
