@@ -323,12 +323,44 @@ static int by_tx(const void *a, const void *b) {
         return strcmp(row_suffix(b), row_suffix(a));
 }
 
+static int rows_join(RowList *list, RowList *more, Error *err) {
+        Row *rows = more->n > 0 ? realloc(list->rows, (list->n + more->n) * sizeof(Row)) : list->rows;
+        if (more->n > 0 && !rows)
+                return error_no_memory(err);
+        list->rows = rows;
+        if (more->n > 0)
+                memcpy(&rows[list->n], more->rows, more->n * sizeof(Row));
+        list->n += more->n;
+        more->n = 0;
+        return 0;
+}
+
+/* Of each service, removed ones too, its newest: a long history costs no more than a short one. */
+static int newest_of_each(Engine *e, size_t limit, RowList *ret, Error *err) {
+        char before[ROW_KEY_MAX] = "history0"; /* behind every "history/" */
+        for (;;) {
+                _cleanup_row_list_ RowList last = {0}, mine = {0};
+                int r = journal_rows_before(e->journal, "history/", before, 1, &last, err);
+                if (r < 0 || last.n == 0)
+                        return r;
+                int n = (int)(row_suffix(&last.rows[0]) - last.rows[0].key);
+                if (row_key(before, "%.*s", n, last.rows[0].key) < 0)
+                        return 0;
+                r = journal_rows(e->journal, before, limit, &mine, err);
+                if (r == 0)
+                        r = rows_join(ret, &mine, err);
+                if (r < 0)
+                        return r;
+        }
+}
+
 static int history_rows(Engine *e, const char *service, size_t limit, RowList *ret, Error *err) {
         char prefix[ROW_KEY_MAX];
         int n = service ? row_key(prefix, "history/%s/", service) : row_key(prefix, "history/");
         if (n < 0 || !e->journal)
                 return 0;
-        int r = journal_rows(e->journal, prefix, service ? limit : 0, ret, err);
+        int r = !service && limit > 0 ? newest_of_each(e, limit, ret, err)
+                                      : journal_rows(e->journal, prefix, limit, ret, err);
         if (r == 0 && ret->n > 1)
                 qsort(ret->rows, ret->n, sizeof(Row), by_tx);
         return r;

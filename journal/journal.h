@@ -162,6 +162,8 @@ void row_list_done(RowList *l);
 int journal_row(Journal *j, const char *key, RowList *ret, Error *err);
 /* All rows whose key begins with prefix, in key order; with `limit` > 0 the last `limit` of them, newest (greatest key) first. */
 int journal_rows(Journal *j, const char *prefix, size_t limit, RowList *ret, Error *err);
+/* The last `limit` of those whose key is less than `before`, greatest first. */
+int journal_rows_before(Journal *j, const char *prefix, const char *before, size_t limit, RowList *ret, Error *err);
 /* Number of rows under a prefix. */
 int journal_row_count(Journal *j, const char *prefix, size_t *ret, Error *err);
 

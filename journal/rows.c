@@ -59,17 +59,22 @@ static size_t prefix_after(const char *prefix, size_t n, uint8_t buf[static ROW_
         return n;
 }
 
+/* To the last row whose key is less. */
+static int seek_before(StoreTxn *t, Slice before, Slice *key, Slice *value, Error *err) {
+        *key = before;
+        int r = store_seek(t, STORE_ROWS, SEEK_AT_LEAST, key, value, err);
+        if (r == -ENOENT)
+                return store_seek(t, STORE_ROWS, SEEK_LAST, key, value, err);
+        return r < 0 ? r : store_seek(t, STORE_ROWS, SEEK_PREV, key, value, err);
+}
+
 /* To the last row under the prefix. */
 static int seek_last(StoreTxn *t, const char *prefix, size_t n, Slice *key, Slice *value, Error *err) {
         uint8_t after[ROW_KEY_MAX];
         size_t n_after = prefix_after(prefix, n, after);
         if (n_after == 0)
                 return store_seek(t, STORE_ROWS, SEEK_LAST, key, value, err);
-        *key = SLICE(after, n_after);
-        int r = store_seek(t, STORE_ROWS, SEEK_AT_LEAST, key, value, err);
-        if (r == -ENOENT)
-                return store_seek(t, STORE_ROWS, SEEK_LAST, key, value, err);
-        return r < 0 ? r : store_seek(t, STORE_ROWS, SEEK_PREV, key, value, err);
+        return seek_before(t, SLICE(after, n_after), key, value, err);
 }
 
 static int seek_start(StoreTxn *t, const char *prefix, size_t limit, Slice *key, Slice *value, Error *err) {
@@ -116,6 +121,31 @@ int journal_rows(Journal *j, const char *prefix, size_t limit, RowList *ret, Err
         *ret = (RowList){0};
         int r = journal_read_begin(j, &t, &state, err);
         return r < 0 ? r : rows_read(t, prefix, limit, ret, err);
+}
+
+int journal_rows_before(Journal *j, const char *prefix, const char *before, size_t limit, RowList *ret, Error *err) {
+        _cleanup_(store_abortp) StoreTxn *t = NULL;
+        _cleanup_row_list_ RowList list = {0};
+        JournalState state;
+        Slice key, value;
+        size_t n = strlen(prefix);
+        *ret = (RowList){0};
+        int r = journal_read_begin(j, &t, &state, err);
+        if (r < 0 || limit == 0 || *before == '\0')
+                return r;
+        r = seek_before(t, SLICE(before, strlen(before)), &key, &value, err);
+        while (r == 0 && has_prefix(key, prefix, n)) {
+                r = row_add(&list, key, value, err);
+                if (r == 0 && list.n == limit)
+                        break;
+                if (r == 0)
+                        r = store_seek(t, STORE_ROWS, SEEK_PREV, &key, &value, err);
+        }
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = list;
+        list = (RowList){0};
+        return 0;
 }
 
 int journal_row_count(Journal *j, const char *prefix, size_t *ret, Error *err) {

@@ -111,6 +111,15 @@ static void rows_come_in_order_and_the_last_ones_newest_first(void **state) {
         assert_int_equal(none.n, 0);
         assert_int_equal(journal_rows(j, "", 1, &end, NULL), 0);
         assert_string_equal(end.rows[0].key, "b0/299");
+        _cleanup_row_list_ RowList before = {0}, below = {0}, beyond = {0};
+        assert_int_equal(journal_rows_before(j, "b", "b0/", 2, &before, NULL), 0);
+        assert_int_equal(before.n, 2);
+        assert_string_equal(before.rows[0].key, "b/298");
+        assert_string_equal(before.rows[1].key, "b/295");
+        assert_int_equal(journal_rows_before(j, "b", "b/001", 1, &below, NULL), 0);
+        assert_int_equal(below.n, 0);
+        assert_int_equal(journal_rows_before(j, "b", "z", 1, &beyond, NULL), 0);
+        assert_string_equal(beyond.rows[0].key, "b0/299");
         size_t n;
         assert_int_equal(journal_row_count(j, "a", &n, NULL), 0);
         assert_int_equal(n, 100);
