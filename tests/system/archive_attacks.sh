@@ -15,6 +15,7 @@ def tar(name, *members):
     with tarfile.open(name, "w:gz") as t:
         for path, kw in members:
             i = tarfile.TarInfo(path)
+            kw = dict(kw)
             data = kw.pop("data", b"x")
             i.mode = 0o755
             for k, v in kw.items(): setattr(i, k, v)
