@@ -68,7 +68,7 @@ static int anchor_move(Journal *j, StoreTxn *t, const JournalState *s, uint64_t 
 int journal_anchor(Journal *j, uint64_t limit, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         _cleanup_close_ int lock = -1;
-        JournalState state;
+        JournalState state = {0};
         if (j->mode == JOURNAL_READ)
                 return error_set(err, -EROFS, ERR_FAILED, NULL, "the journal is open for reading only");
         if (mutant_is("anchor-past-open"))

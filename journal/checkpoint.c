@@ -168,7 +168,7 @@ int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err) {
                         return r;
                 seq = record.seq + 1;
                 /* A copy: the fold writes rows, and a write moves what was borrowed. */
-                Record copy;
+                Record copy = {0};
                 w->row_seq = record.seq;
                 r = record_hide_prefix(&record, err);
                 if (r == 0)

@@ -3,6 +3,7 @@
  * Opening, making and closing a journal. Order of opening: is there one, may it be used → meta pages by hand →
  * verifier in a child → LMDB. Only then does this process let LMDB touch the file.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -128,8 +128,8 @@ int record_list_add(RecordList *l, const Record *r, Error *err) {
 int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         _cleanup_record_list_ RecordList list = {0};
-        JournalState state;
-        Record record;
+        JournalState state = {0};
+        Record record = {0};
         int r = journal_read_begin(j, &t, &state, err);
         if (r < 0)
                 return r;
@@ -203,7 +203,7 @@ static int trail_step(TrailWalk *w, Record *ret, Error *err) {
 /* The list of a transaction's records may be damaged too: it must begin with BEGIN, and what the anchor has passed
  * has ended. */
 static int trail_check(const TrailWalk *w, const JournalState *s, uint64_t anchor, Error *err) {
-        Record record;
+        Record record = {0};
         if (!trail_has_order(w) || w->tx > s->head_seq)
                 return 0;
         if (w->last_seq != 0 && (w->tx > anchor || w->order.phase == TX_ENDED))
@@ -223,8 +223,8 @@ static int trail_check(const TrailWalk *w, const JournalState *s, uint64_t ancho
 int journal_get_tx(Journal *j, uint64_t tx, RecordList *ret, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         _cleanup_record_list_ RecordList list = {0};
-        JournalState state;
-        Record record;
+        JournalState state = {0};
+        Record record = {0};
         int r = journal_read_begin(j, &t, &state, err);
         if (r < 0)
                 return r;
@@ -278,8 +278,8 @@ int trail_last(StoreTxn *t, uint64_t tx, uint64_t *ret, Error *err) {
 
 int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
-        JournalState state;
-        Record record;
+        JournalState state = {0};
+        Record record = {0};
         int r = journal_read_begin(j, &t, &state, err);
         if (r < 0)
                 return r;
