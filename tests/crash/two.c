@@ -58,7 +58,7 @@ static bool pawl_dies(const char *line, const char *where) {
 typedef struct Other {
         pid_t pid;
         const char *name;
-        char gate[PATH_MAX], pause[PATH_MAX + 64];
+        char gate[PATH_MAX], reached[PATH_MAX + 16], pause[PATH_MAX + 64];
 } Other;
 
 static bool other_begin(Other *o, const char *name, const char *line, const char *where) {
@@ -68,6 +68,8 @@ static bool other_begin(Other *o, const char *name, const char *line, const char
         if (where != NULL) {
                 (void)snprintf(o->gate, sizeof o->gate, "%s/gate-%s", world.base, name);
                 (void)snprintf(o->pause, sizeof o->pause, "%s@%s", where, o->gate);
+                (void)snprintf(o->reached, sizeof o->reached, "%s.reached", o->gate);
+                (void)unlink(o->reached);
                 (void)close(open(o->gate, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
                 env.pause_at = o->pause;
         }
@@ -75,12 +77,10 @@ static bool other_begin(Other *o, const char *name, const char *line, const char
 }
 
 static bool other_stands(const Other *o) {
-        char reached[PATH_MAX + 16];
         const struct timespec pause = {.tv_nsec = 1000000};
 
-        (void)snprintf(reached, sizeof reached, "%s.reached", o->gate);
         for (unsigned i = 0; i < WAIT_MSEC; i++) {
-                if (access(reached, F_OK) == 0)
+                if (access(o->reached, F_OK) == 0)
                         return true;
                 (void)nanosleep(&pause, NULL);
         }
@@ -188,6 +188,24 @@ static bool two_services(void) {
                pawl("journal verify", 0);
 }
 
+/* Nothing is there yet: directories, key and journal are made by both, and both end with the same ones. */
+static bool first_ever(void) {
+        for (unsigned i = 0; i < 5; i++) {
+                Other first, second;
+
+                if (world_reset(&world) < 0 || !other_begin(&first, "first", "apply auto-one.yaml", NULL) ||
+                    !other_begin(&second, "second", "apply auto-two.yaml", NULL))
+                        return false;
+                /* Both must be waited for, whatever the first says. */
+                bool is_first_fine = other_end(&first, 0), is_second_fine = other_end(&second, 0);
+
+                if (!is_first_fine || !is_second_fine || !runs("v1", 2) || !pawl("journal verify", 0) || !pawl("restart one", 0) ||
+                    !pawl("restart two", 0))
+                        return false;
+        }
+        return true;
+}
+
 static bool same_port(void) {
         Other first;
 
@@ -256,6 +274,7 @@ static const struct {
 } scenarios[] = {
         {"one-service",       one_service,       "the second pawl on a service is told so, or waits"},
         {"two-services",      two_services,      "pawls on two services do not wait for each other"},
+        {"first-ever",        first_ever,        "two that are the first ever on a host agree"},
         {"same-port",         same_port,         "two that choose the same port both succeed, on two"},
         {"dead-holder",       dead_holder,       "a killed pawl does not block the next, though its program lives"},
         {"edit-before-apply", edit_before_apply, "an edit between the look and the write survives"},
