@@ -182,15 +182,18 @@ int body_decode(const Record *record, const SealKey *key, Value **ret, Error *er
         if (r < 0) {
                 if (err && r == -EBADMSG)
                         err->code = ERR_JOURNAL_DAMAGED;
-                return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq, record_slug(record->kind));
+                return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq,
+                                     record_slug(record->kind));
         }
         r = field_unpack(body_fields(record->kind), numbered, &named, err);
         if (r < 0)
-                return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq, record_slug(record->kind));
+                return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq,
+                                     record_slug(record->kind));
         if (key) {
                 r = unseal_tree(key, named, err);
                 if (r < 0)
-                        return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq, record_slug(record->kind));
+                        return error_context(err, r, "record %llu (%s)", (unsigned long long)record->seq,
+                                             record_slug(record->kind));
         }
         *ret = TAKE_PTR(named);
         return 0;

@@ -15,6 +15,7 @@ typedef struct ConfigOverride {
  * *ret: {"ports.range": [3000, 4000], "wait": usec, ...} with every key. *ret_origins (may be NULL): the same keys → where the value comes from
  * ("default", "/etc/pawl/pawl.yaml:3", "PAWL_WAIT", "--wait"). Errors: ERR_CONFIG with file:line:column.
  */
-int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins, Error *err);
+int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins,
+                Error *err);
 /* The text of a pawl.yaml with every key commented out at its default. */
 int config_template(char **ret, Error *err);

@@ -6,12 +6,19 @@
  */
 #include "core/decide.h"
 
+static bool forward_died_too_often(const Trail *t) {
+        for (size_t i = 0; i < t->plan->n_steps; i++)
+                if (t->steps[i].attempts >= RECOVER_ATTEMPTS_MAX)
+                        return true;
+        return false;
+}
+
 Direction decide_direction(const Trail *t, bool forward_wanted, bool inputs_present) {
         if (t->phase == TX_ENDED)
                 return DIRECTION_NONE;
         if (t->phase == TX_COMMITTED)
                 return DIRECTION_FINISH;
-        if (t->phase == TX_ABORTED || t->is_newer || trail_has_undone_outside_groups(t))
+        if (t->phase == TX_ABORTED || t->is_newer || trail_has_undone_outside_groups(t) || forward_died_too_often(t))
                 return DIRECTION_REVERSE;
         return forward_wanted && inputs_present ? DIRECTION_FORWARD : DIRECTION_REVERSE;
 }
@@ -62,9 +69,15 @@ static bool verdict_stays(Verdict v) {
         return v == VERDICT_STUCK || v == VERDICT_LATER || v == VERDICT_HOLD || v == VERDICT_BLOCKED;
 }
 
+/* What a person keeps stays as well. A debt is still paid: the program is to see what was decided. */
+static bool is_kept(const Trail *t, uint32_t k, uint32_t below) {
+        const TrailStep *s = &t->steps[k];
+        return s->has_intent && !s->is_undone && s->resolution == RESOLUTION_KEEP && t->plan->steps[below].debt != DEBT_OWE;
+}
+
 static bool something_stays_on(const Trail *t, const Verdict *verdicts, uint32_t i) {
         for (uint32_t k = i + 1; k < t->plan->n_steps; k++)
-                if (verdict_stays(verdicts[k]) && plan_stands_on(t->plan, k, i))
+                if ((verdict_stays(verdicts[k]) || is_kept(t, k, i)) && plan_stands_on(t->plan, k, i))
                         return true;
         return false;
 }

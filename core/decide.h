@@ -22,8 +22,8 @@ typedef enum Verdict {
         VERDICT_REVERT,  /* put it back (also when it looks as before: what a dead process put back may not be durable yet) */
         VERDICT_STUCK,   /* foreign: leave it, report it */
         VERDICT_LATER,   /* unreachable now: no record, try again */
-        VERDICT_HOLD,    /* recovery died here too often, or a newer pawl wrote it */
-        VERDICT_BLOCKED, /* something that stands on it is not put back yet */
+        VERDICT_HOLD,    /* recovery failed or died here too often, or a newer pawl wrote it */
+        VERDICT_BLOCKED, /* something that stands on it stays */
         VERDICT_FINISH,  /* finish step still to do */
 } Verdict;
 #define VERDICT_COUNT 7

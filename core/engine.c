@@ -130,18 +130,27 @@ static int dirs_make(Engine *e, Error *err) {
         return 0;
 }
 
-static int promise_check(Engine *e, const char **ret_name, Error *err) {
+static int promise_of(Engine *e, const char *path, const char **ret_name, Error *err) {
         FsPromise promise = FS_PROMISE_NONE;
-        _cleanup_close_ int fd = fs_open_dir(e->root, PAWL_DIR, err);
+        _cleanup_close_ int fd = fs_open_dir(e->root, path, err);
         if (fd < 0)
                 return fd;
         int r = fs_promise(fd, &promise, ret_name, err);
         if (r < 0)
                 return r;
         if (promise == FS_PROMISE_REFUSED)
-                return error_set(err, -EOPNOTSUPP, ERR_UNSUPPORTED, "Put /var/lib/pawl on a local file system (ext4, xfs, btrfs).",
-                                 "\"/" PAWL_DIR "\" is on %s, where locks and renames cannot be trusted", *ret_name);
+                return error_set(err, -EOPNOTSUPP, ERR_UNSUPPORTED, "Put it on a local file system (ext4, xfs, btrfs).",
+                                 "\"/%s\" is on %s, where locks and renames cannot be trusted", path, *ret_name);
         return 0;
+}
+
+/* Of the journal, and of everything that is switched by a rename. */
+static int promise_check(Engine *e, const char **ret_name, Error *err) {
+        const char *ignored;
+        int r = promise_of(e, "opt/pawl", &ignored, err);
+        if (r == 0)
+                r = promise_of(e, "etc/pawl", &ignored, err);
+        return r < 0 ? r : promise_of(e, PAWL_DIR, ret_name, err);
 }
 
 /* ---- Journal --------------------------------------------------------------------------------------------------------------- */
@@ -199,7 +208,18 @@ static int open_for_reading(Engine *e, Error *err) {
 
 /* ---- Open ------------------------------------------------------------------------------------------------------------------ */
 
+/* A request id becomes part of a row's key. */
+static int request_id_check(const char *id, Error *err) {
+        size_t n = id ? strlen(id) : 1;
+        if (n > 0 && n <= 128 && (!id || strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") == n))
+                return 0;
+        return error_set(err, -EINVAL, ERR_USAGE, "Use 1 to 128 of A-Z a-z 0-9 . _ : -", "the request id is not one");
+}
+
 static int state_init(Engine *e, const EngineOptions *options, Error *err) {
+        int r = request_id_check(options->request_id, err);
+        if (r < 0)
+                return r;
         e->access = options->access;
         e->cancel = options->cancel;
         if (options->calls)

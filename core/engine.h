@@ -17,7 +17,8 @@
 typedef struct Engine Engine;
 
 typedef enum EngineAccess {
-        ENGINE_READ,   /* looks only; works without a journal (then there are no services) and on a damaged one as far as it reads */
+        /* looks only; works without a journal (then there are no services) and on a damaged one as far as it reads */
+        ENGINE_READ,
         ENGINE_WRITE,  /* changes; the journal is made where none ever was */
         ENGINE_REPAIR, /* opens no journal: for verify and repair */
 } EngineAccess;
@@ -88,8 +89,8 @@ int engine_plan(Engine *e, const Request *request, Value **ret, Error *err);
 typedef enum RecoverMode { RECOVER_AUTO, RECOVER_DRY_RUN, RECOVER_FORWARD, RECOVER_KEEP, RECOVER_RESTORE } RecoverMode;
 typedef struct RecoverRequest {
         RecoverMode mode;
-        uint64_t tx;   /* 0: all that are open (AUTO and DRY_RUN only) */
-        int64_t step;  /* KEEP, RESTORE: index from 1; 0: all */
+        uint64_t tx;  /* 0: all that are open (AUTO and DRY_RUN only) */
+        int64_t step; /* KEEP, RESTORE: index from 1; 0: all */
 } RecoverRequest;
 /* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service]}.
  * Also starts what was last told to run after a reboot. 0: everything settled; ERR_LEFTOVERS: something is on hold. */
@@ -114,8 +115,8 @@ int engine_check(Engine *e, const char *service, Value **ret, Error *err);
  * engine with ENGINE_REPAIR: it is then verified, and opened for reading only when it is sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
 /* Lines of a service's output. */
-int engine_logs(Engine *e, const char *service, size_t n, bool follow, void (*line)(void *userdata, const char *text, size_t n_text), void *userdata,
-                Error *err);
+int engine_logs(Engine *e, const char *service, size_t n, bool follow,
+                void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err);
 /* Names of all services, for completion and --all: array of texts. */
 int engine_services(Engine *e, Value **ret, Error *err);
 

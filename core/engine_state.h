@@ -12,7 +12,7 @@ struct Engine {
         char *root_path;
         bool is_real_root;
         EngineAccess access;
-        Journal *journal; /* NULL: there is none (READ), or REPAIR */
+        Journal *journal;  /* NULL: there is none (READ), or REPAIR */
         SealKey *host_key; /* NULL: READ */
         Value *config, *origins;
         Http *http;

@@ -15,9 +15,9 @@ void ledger_done(Ledger *l) {
         l->n = 0;
 }
 
-int ledger_open(Ledger *l, Engine *e, Trail *t, bool is_recovery, Error *err) {
+int ledger_open(Ledger *l, Engine *e, Trail *t, bool may_use_reserve, Error *err) {
         *l = (Ledger){.engine = e, .trail = t};
-        return journal_write_new(e->journal, is_recovery, &l->write, err);
+        return journal_write_new(e->journal, may_use_reserve, &l->write, err);
 }
 
 static int seal_copy(const Trail *t, const Value *body, Value **ret, Error *err) {
@@ -68,15 +68,19 @@ int ledger_add(Ledger *l, RecordKind kind, uint32_t step, Value *body, Error *er
 
 int ledger_commit(Ledger *l, Error *err) {
         int r = journal_commit(&l->write, err);
+        if (r < 0)
+                return r;
         for (size_t i = 0; r == 0 && i < l->n; i++)
                 r = trail_note(l->trail, &l->records[i], l->bodies[i], err);
+        if (r < 0 && err) /* the journal knows more than this process: it must not go on */
+                err->code = ERR_JOURNAL_IO;
         return r;
 }
 
-int ledger_write(Engine *e, Trail *t, bool is_recovery, RecordKind kind, uint32_t step, Value *body, Error *err) {
+int ledger_write(Engine *e, Trail *t, RecordKind kind, uint32_t step, Value *body, Error *err) {
         _cleanup_ledger_ Ledger l = {0};
         _cleanup_(value_freep) Value *taken = body;
-        int r = ledger_open(&l, e, t, is_recovery, err);
+        int r = ledger_open(&l, e, t, true, err);
         if (r < 0)
                 return r;
         r = ledger_add(&l, kind, step, TAKE_PTR(taken), err);

@@ -79,5 +79,6 @@ int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
         char holder[320];
         lock_holder(e, name, holder, sizeof(holder));
         const char *what = strncmp(name, "service-", 8) == 0 ? name + 8 : name;
-        return error_set(err, -EBUSY, ERR_LOCKED, "Wait until it is done, or let this command wait: --wait 60s.", "%s: %s is at work on it", what, holder);
+        return error_set(err, -EBUSY, ERR_LOCKED, "Wait until it is done, or let this command wait: --wait 60s.",
+                         "%s: %s is at work on it", what, holder);
 }

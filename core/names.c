@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one place that knows the layout of a service on the host. */
-#include "core/base/text.h"
 #include "core/names.h"
+#include "core/base/text.h"
 
 char *name_service_dir(const char *service) {
         return text_format("opt/pawl/%s", service);

@@ -78,7 +78,8 @@ static int outcome_times(const TxnResult *result, Value *v, Error *err) {
 static const char *result_word(const TxnResult *result, int r, const Error *why) {
         if (r < 0 && why->code == ERR_JOURNAL_IO)
                 return "in doubt";
-        if (value_count(result->leftovers) > 0)
+        bool is_open = result->trail->phase != TX_NONE && !result->is_ended;
+        if (value_count(result->leftovers) > 0 || is_open)
                 return "leftovers";
         return result->is_committed ? "done" : "put back";
 }

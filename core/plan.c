@@ -71,7 +71,8 @@ int plan_add(Plan *p, StepInit init, Value *args, uint32_t *ret, Error *err) {
                 return error_no_memory(err);
         const Manager *m = manager_by_name(init.manager);
         if (!m)
-                return error_set(err, -EINVAL, ERR_FAILED, NULL, "the plan names a manager \"%s\" that does not exist", init.manager);
+                return error_set(err, -EINVAL, ERR_FAILED, NULL, "the plan names a manager \"%s\" that does not exist",
+                                 init.manager);
         Step *s = plan_grow(p, err);
         if (!s)
                 return -ENOMEM;
@@ -174,7 +175,8 @@ size_t plan_count_effects(const Plan *p) {
 /* ---- What must hold ----------------------------------------------------------------------------------------------------- */
 
 static int wrong(Error *err, uint32_t i, const char *why) {
-        return error_set(err, -EINVAL, ERR_FAILED, "This is a mistake in pawl itself; nothing was changed.", "the plan is not sound: step %u %s", i + 1, why);
+        return error_set(err, -EINVAL, ERR_FAILED, "This is a mistake in pawl itself; nothing was changed.",
+                         "the plan is not sound: step %u %s", i + 1, why);
 }
 
 static int check_brackets(const Plan *p, Error *err) {
@@ -232,7 +234,8 @@ int plan_check(const Plan *p, bool is_real_root, Error *err) {
                         return wrong(err, i, "has no manager");
                 if (!is_real_root && !s->manager->is_rootable)
                         return error_set(err, -EOPNOTSUPP, ERR_UNSUPPORTED, "Leave out --root, or what needs it.",
-                                         "\"%s\" works on the whole host and cannot be used under another root", s->manager->name);
+                                         "\"%s\" works on the whole host and cannot be used under another root",
+                                         s->manager->name);
                 r = check_order(p, i, &finishing, err);
                 if (r == 0)
                         r = check_group(p, i, err);
@@ -251,8 +254,10 @@ static int step_to_value(const Step *s, Value **ret, Error *err) {
                 return r;
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_int(v, "kind", s->kind, err)) < 0 || (r = value_set_int(v, "manager", s->manager_id, err)) < 0 ||
-            (r = value_set_int(v, "version", s->version, err)) < 0 || (r = value_set(v, "args", TAKE_PTR(args), err)) < 0 ||
+        if ((r = value_set_int(v, "kind", s->kind, err)) < 0 ||
+            (r = value_set_int(v, "manager", s->manager_id, err)) < 0 ||
+            (r = value_set_int(v, "version", s->version, err)) < 0 ||
+            (r = value_set(v, "args", TAKE_PTR(args), err)) < 0 ||
             (r = value_set_text(v, "artifact", s->artifact, err)) < 0)
                 return r;
         if (s->debt != DEBT_NONE && (r = value_set_int(v, "debt", s->debt, err)) < 0)
@@ -305,11 +310,13 @@ int plan_to_value(const Plan *p, Value **ret, Error *err) {
         int r;
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_text(v, "flow", p->flow, err)) < 0 || (r = value_set_text(v, "service", p->service, err)) < 0 ||
+        if ((r = value_set_text(v, "flow", p->flow, err)) < 0 ||
+            (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "from", p->from, err)) < 0 || (r = value_set_text(v, "to", p->to, err)) < 0 ||
             (r = plan_lists_to_value(p, v, err)) < 0 || (r = set_copy(v, "claims", p->claims, err)) < 0 ||
             (r = set_copy(v, "rows", p->rows, err)) < 0 || (r = set_copy(v, "held", p->held, err)) < 0 ||
-            (r = set_copy(v, "spec", p->spec, err)) < 0 || (r = value_set_bool(v, "forward", p->finish_on_crash, err)) < 0 ||
+            (r = set_copy(v, "spec", p->spec, err)) < 0 ||
+            (r = value_set_bool(v, "forward", p->finish_on_crash, err)) < 0 ||
             (r = value_set_int(v, "timeout", (int64_t)p->timeout_usec, err)) < 0)
                 return r;
         *ret = TAKE_PTR(v);
@@ -332,11 +339,13 @@ static int step_from_value(Plan *p, const Value *v, Error *err) {
         Step *s = plan_grow(p, err);
         if (!s)
                 return -ENOMEM;
-        int64_t kind = value_get_int(v, "kind", -1), manager = value_get_int(v, "manager", -1), group = value_get_int(v, "group", 0);
+        int64_t kind = value_get_int(v, "kind", -1), manager = value_get_int(v, "manager", -1),
+                group = value_get_int(v, "group", 0);
         const Value *depends = value_get(v, "depends");
         if (kind < 0 || kind >= STEP_KIND_COUNT || manager < 0 || manager > UINT16_MAX || group < 0 || group > 1024 ||
             value_count(depends) > STEP_DEPENDS_MAX)
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "step %zu of the plan does not make sense", p->n_steps);
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "step %zu of the plan does not make sense",
+                                 p->n_steps);
         s->kind = (StepKind)kind;
         s->manager_id = (uint32_t)manager;
         s->version = (uint32_t)value_get_int(v, "version", 0);
@@ -346,7 +355,8 @@ static int step_from_value(Plan *p, const Value *v, Error *err) {
         for (size_t i = 0; i < value_count(depends); i++) {
                 const Value *on = value_at(depends, i);
                 if (!value_is(on, VALUE_INT) || on->integer < 0 || on->integer >= (int64_t)p->n_steps - 1)
-                        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "step %zu of the plan stands on a later one", p->n_steps);
+                        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
+                                         "step %zu of the plan stands on a later one", p->n_steps);
                 s->depends[s->n_depends++] = (uint32_t)on->integer;
         }
         const char *artifact = value_get_text(v, "artifact");
@@ -360,13 +370,15 @@ static int plan_lists_from_value(Plan *p, const Value *v, Error *err) {
         for (size_t i = 0; r == 0 && i < value_count(groups); i++) {
                 const Value *g = value_at(groups, i);
                 uint32_t ignored;
-                r = plan_add_group(p, value_get_text_or(g, "name", ""), value_get_bool(g, "required", true), &ignored, err);
+                r = plan_add_group(p, value_get_text_or(g, "name", ""), value_get_bool(g, "required", true), &ignored,
+                                   err);
         }
         for (size_t i = 0; r == 0 && i < value_count(steps); i++)
                 r = step_from_value(p, value_at(steps, i), err);
         for (size_t i = 0; r == 0 && i < p->n_steps; i++)
                 if (p->steps[i].group > p->n_groups)
-                        r = error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "step %zu of the plan names a group that is not there", i + 1);
+                        r = error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
+                                      "step %zu of the plan names a group that is not there", i + 1);
         return r;
 }
 
@@ -396,8 +408,10 @@ int plan_from_value(const Value *v, Plan **ret, Error *err) {
         p->to = to ? strdup(to) : NULL;
         p->finish_on_crash = value_get_bool(v, "forward", false);
         p->timeout_usec = (uint64_t)value_get_int(v, "timeout", 0);
-        if ((r = take_copy(&p->claims, value_get(v, "claims"), err)) < 0 || (r = take_copy(&p->rows, value_get(v, "rows"), err)) < 0 ||
-            (r = take_copy(&p->held, value_get(v, "held"), err)) < 0 || (r = take_copy(&p->spec, value_get(v, "spec"), err)) < 0)
+        if ((r = take_copy(&p->claims, value_get(v, "claims"), err)) < 0 ||
+            (r = take_copy(&p->rows, value_get(v, "rows"), err)) < 0 ||
+            (r = take_copy(&p->held, value_get(v, "held"), err)) < 0 ||
+            (r = take_copy(&p->spec, value_get(v, "spec"), err)) < 0)
                 return r;
         *ret = TAKE_PTR(p);
         return 0;
@@ -416,7 +430,8 @@ int step_describe(const Step *s, char **ret, Error *err) {
 }
 
 static const char *const step_kind_names[STEP_KIND_COUNT] = {
-        [STEP_EFFECT] = "effect", [STEP_CHECK] = "check", [STEP_FINISH_MUST] = "finish", [STEP_FINISH_TRY] = "finish", [STEP_TELL] = "finish",
+        [STEP_EFFECT] = "effect",     [STEP_CHECK] = "check", [STEP_FINISH_MUST] = "finish",
+        [STEP_FINISH_TRY] = "finish", [STEP_TELL] = "finish",
 };
 
 static int step_to_line(const Plan *p, uint32_t i, Value **ret, Error *err) {
@@ -428,7 +443,8 @@ static int step_to_line(const Plan *p, uint32_t i, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *line = value_new_map();
         if (!line)
                 return error_no_memory(err);
-        if ((r = value_set_int(line, "n", i + 1, err)) < 0 || (r = value_set_text(line, "kind", step_kind_names[s->kind], err)) < 0 ||
+        if ((r = value_set_int(line, "n", i + 1, err)) < 0 ||
+            (r = value_set_text(line, "kind", step_kind_names[s->kind], err)) < 0 ||
             (r = value_set_text(line, "manager", s->manager ? s->manager->name : "?", err)) < 0 ||
             (r = value_set_text(line, "what", what, err)) < 0)
                 return r;
@@ -452,7 +468,8 @@ int plan_describe(const Plan *p, Value **ret, Error *err) {
         }
         if (r < 0)
                 return r;
-        if ((r = value_set_text(v, "flow", p->flow, err)) < 0 || (r = value_set_text(v, "service", p->service, err)) < 0 ||
+        if ((r = value_set_text(v, "flow", p->flow, err)) < 0 ||
+            (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "from", p->from, err)) < 0 || (r = value_set_text(v, "to", p->to, err)) < 0 ||
             (r = value_set(v, "steps", TAKE_PTR(steps), err)) < 0 || (r = set_copy(v, "kept", p->kept, err)) < 0 ||
             (r = set_copy(v, "remarks", p->remarks, err)) < 0 || (r = set_copy(v, "claims", p->claims, err)) < 0)

@@ -32,10 +32,12 @@ typedef struct Step {
         StepDebt debt;
         uint32_t group;   /* 0: none; else index + 1 into groups */
         bool has_depends; /* false: it stands on the effect before it */
-        uint32_t depends[STEP_DEPENDS_MAX]; /* steps it stands on; none with has_depends: on nothing */
+        /* Steps it stands on; none with has_depends: on nothing. */
+        uint32_t depends[STEP_DEPENDS_MAX];
         size_t n_depends;
-        Value *args;      /* owned; secrets open in memory, sealed on disk */
-        char *artifact;   /* name under which verify and the rows know it ("link opt/pawl/web/current"); NULL: leaves nothing to verify */
+        Value *args; /* owned; secrets open in memory, sealed on disk */
+        /* Name under which verify and the rows know it ("link opt/pawl/web/current"); NULL: leaves nothing to verify. */
+        char *artifact;
 } Step;
 
 typedef struct PlanGroup {
@@ -44,20 +46,21 @@ typedef struct PlanGroup {
 } PlanGroup;
 
 typedef struct Plan {
-        char *flow;    /* "apply", "deploy", "upgrade", "rollback", "remove", "start", "stop", "restart" */
+        char *flow; /* "apply", "deploy", "upgrade", "rollback", "remove", "start", "stop", "restart" */
         char *service;
-        char *from;    /* version before; NULL: none */
-        char *to;      /* version after; NULL: none */
+        char *from; /* version before; NULL: none */
+        char *to;   /* version after; NULL: none */
         Step *steps;
         size_t n_steps;
         PlanGroup *groups;
         size_t n_groups;
-        Value *claims;   /* [text]: row keys no other service or open transaction may hold ("port/3000") */
-        Value *rows;     /* map row key → row (map) or null (drop): what COMMIT writes; facts of steps are filled in from the trail */
-        Value *held;     /* version to hold when the health check fails; NULL: none */
-        Value *spec;     /* normalised; NULL for start, stop, ... */
-        Value *kept;     /* [text] artifacts that are already as they should be, for printing */
-        Value *remarks;  /* [text] what this plan cannot put back, and other things to know before */
+        Value *claims; /* [text]: row keys no other service or open transaction may hold ("port/3000") */
+        /* Map row key → row (map) or null (drop): what COMMIT writes; facts of steps are filled in from the trail. */
+        Value *rows;
+        Value *held;    /* version to hold when the health check fails; NULL: none */
+        Value *spec;    /* normalised; NULL for start, stop, ... */
+        Value *kept;    /* [text] artifacts that are already as they should be, for printing */
+        Value *remarks; /* [text] what this plan cannot put back, and other things to know before */
         bool finish_on_crash;
         uint64_t timeout_usec;
 } Plan;

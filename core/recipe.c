@@ -183,7 +183,7 @@ static int process_args(const Target *t, const char *role, const Value *spec, in
             (r = value_set_text(args, "definition", definition, err)) < 0 ||
             (r = value_set_int(args, "stop_timeout_usec", value_get_int(value_get(spec, "runtime"), "stop_timeout_usec", 10 * (int64_t)USEC_PER_SEC), err)) < 0)
                 return r;
-        bool waits_when_put_back = strcmp(role, "owe") == 0 || strcmp(role, "stop") == 0;
+        bool waits_when_put_back = strcmp(role, "owe") == 0;
         if (waits_when_put_back && b1 && (r = health_args(t, b1, port, &health, err)) < 0)
                 return r;
         if (health && (r = value_set(args, "health", TAKE_PTR(health), err)) < 0)
@@ -272,30 +272,6 @@ static const Value *each_stale(const Target *t) {
 static int args_stale(const Target *t, Value **ret, Error *err) {
         const char *path = value_text(value_at(t->stale, t->instance));
         return path_args(path ? strdup(path) : NULL, ret, err);
-}
-
-static bool file_is_wanted(const Target *t, const char *name) {
-        const Value *files = value_get(t->spec, "files");
-        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0;
-        for (size_t i = 0; i < value_count(files); i++)
-                is_wanted |= strcmp(value_get_text_or(value_at(files, i), "path", ""), name) == 0;
-        return is_wanted;
-}
-
-static int choose_stale(Target *t, Error *err) {
-        const Value *artifacts = value_get(t->row, "artifacts");
-        int r = 0;
-        t->stale = value_new_array();
-        if (!t->stale)
-                return error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
-                const Value *artifact = value_at(artifacts, i);
-                const char *path = value_get_text(value_get(artifact, "args"), "path");
-                bool is_file = value_get_int(artifact, "manager", 0) == manager_by_name("file")->id;
-                if (is_file && path && !file_is_wanted(t, path_base(path)) && fs_exists(t->engine->root, path))
-                        r = value_append_text(t->stale, path, err);
-        }
-        return r;
 }
 
 typedef struct Place {
@@ -551,6 +527,36 @@ static ArtifactState artifact_look(const Recipe *x, const Manager *m, const Valu
         return path && fs_exists(x->target->engine->root, path) ? ARTIFACT_EDITED : ARTIFACT_MISSING;
 }
 
+static bool file_is_wanted(const Target *t, const char *name) {
+        const Value *files = value_get(t->spec, "files");
+        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0;
+        for (size_t i = 0; i < value_count(files); i++)
+                is_wanted |= strcmp(value_get_text_or(value_at(files, i), "path", ""), name) == 0;
+        return is_wanted;
+}
+
+static int choose_stale(Recipe *x, Error *err) {
+        Target *t = x->target;
+        const Manager *file = manager_by_name("file");
+        const Value *artifacts = value_get(t->row, "artifacts");
+        int r = 0;
+        t->stale = value_new_array();
+        if (!t->stale)
+                return error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
+                const Value *artifact = value_at(artifacts, i);
+                const char *path = value_get_text(value_get(artifact, "args"), "path");
+                bool is_file = value_get_int(artifact, "manager", 0) == file->id;
+                if (!is_file || !path || file_is_wanted(t, path_base(path)) || !fs_exists(t->engine->root, path))
+                        continue;
+                if (artifact_look(x, file, artifact, NULL) == ARTIFACT_EDITED && !t->overwrite)
+                        return error_set(err, -ESTALE, ERR_DRIFT, "Take it away yourself, or let it go with --overwrite.",
+                                         "/%s was edited by hand, and the spec has it no more", path);
+                r = value_append_text(t->stale, path, err);
+        }
+        return r;
+}
+
 /* 1: already as wanted (and listed). 0: a step is needed. */
 static int artifact_is_there(Recipe *x, const Manager *m, const char *name, const Value *args, Error *err) {
         const Value *old = x->is_asked ? NULL : artifact_find(x->target->row, name);
@@ -793,7 +799,7 @@ static int row_environment(const Target *t, Value *row, Error *err) {
         return r < 0 ? r : set_copy(row, "env_file", t->env_file, err);
 }
 
-static const char *target_previous(const Target *t) {
+const char *target_previous(const Target *t) {
         const char *from = value_get_text(t->row, "version");
         if (!from)
                 return NULL;
@@ -861,7 +867,7 @@ static int row_held(Recipe *x, Error *err) {
         const Target *t = x->target;
         const char *from = value_get_text(t->row, "version");
         int r = plan_row(x->plan, value_new_null(), err, "held/%s/%s", t->service, t->version);
-        if (r < 0 || strcmp(t->flow, "rollback") != 0 || !from)
+        if (r < 0 || strcmp(t->flow, "rollback") != 0 || !from || strcmp(from, t->version) == 0)
                 return r;
         _cleanup_(value_freep) Value *row = value_new_map();
         const char *sha256 = value_get_text(value_get(t->row, "source"), "sha256");
@@ -920,12 +926,12 @@ static int converge_extras(Recipe *x, Error *err) {
 }
 
 int recipe_converge(Target *t, Plan **ret, Error *err) {
-        _cleanup_(recipe_done) Recipe x;
+        _cleanup_(recipe_done) Recipe x = {0};
         int r = recipe_begin(&x, t, err);
         if (r < 0)
                 return r;
         x.needs_restart = !t->is_running;
-        r = choose_stale(t, err);
+        r = choose_stale(&x, err);
         if (r == 0)
                 r = recipe_rows(&x, converge_rows, ELEMENTSOF(converge_rows), err);
         if (r == 0)
@@ -956,7 +962,7 @@ static int rows_remove(Recipe *x, Error *err) {
 }
 
 int recipe_remove(Target *t, Plan **ret, Error *err) {
-        _cleanup_(recipe_done) Recipe x;
+        _cleanup_(recipe_done) Recipe x = {0};
         _cleanup_free_ char *data = name_data_dir(t->service);
         int r = data ? recipe_begin(&x, t, err) : error_no_memory(err);
         if (r == 0)
@@ -1005,7 +1011,7 @@ static const struct {
 /* clang-format on */
 
 int recipe_run(Target *t, Plan **ret, Error *err) {
-        _cleanup_(recipe_done) Recipe x;
+        _cleanup_(recipe_done) Recipe x = {0};
         int r = recipe_begin(&x, t, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(run_tables); i++)
                 if (strcmp(run_tables[i].flow, t->flow) == 0) {

@@ -35,6 +35,9 @@ typedef struct Target {
 void target_done(Target *t);
 #define _cleanup_target_ _cleanup_(target_done)
 
+/* The version a rollback would go to, once this target is committed; NULL: none. */
+const char *target_previous(const Target *t);
+
 /* The plan for deploy, apply, upgrade, rollback (recipe_converge), remove, and start, stop, restart (recipe_run). A plan without steps: nothing to change. */
 int recipe_converge(Target *t, Plan **ret, Error *err);
 int recipe_remove(Target *t, Plan **ret, Error *err);

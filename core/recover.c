@@ -48,7 +48,15 @@ static int resolve_step(Engine *e, Trail *t, uint32_t i, Resolution decision, Er
         int r = body ? value_set_int(body, "decision", decision, err) : error_no_memory(err);
         if (r == 0)
                 r = value_set_text(body, "actor", e->actor, err);
-        return r < 0 ? r : ledger_write(e, t, true, RECORD_RESOLVED, i, TAKE_PTR(body), err);
+        return r < 0 ? r : ledger_write(e, t, RECORD_RESOLVED, i, TAKE_PTR(body), err);
+}
+
+/* Keeping a step keeps what it stands on; but its debt is paid, so that the program sees what was decided. */
+static bool step_is_meant(const Trail *t, const RecoverRequest *request, uint32_t i) {
+        if (request->step == 0 || request->step == (int64_t)i + 1)
+                return true;
+        bool is_below = request->mode == RECOVER_KEEP && t->plan->steps[i].debt != DEBT_OWE;
+        return is_below && request->step <= (int64_t)t->plan->n_steps && plan_stands_on(t->plan, (uint32_t)request->step - 1, i);
 }
 
 static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *err) {
@@ -58,8 +66,7 @@ static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *er
         if (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE)
                 return 0;
         for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
-                bool is_meant = request->step == 0 || request->step == (int64_t)i + 1;
-                if (!is_meant || !step_is_open(t, i))
+                if (!step_is_meant(t, request, i) || !step_is_open(t, i))
                         continue;
                 n++;
                 r = resolve_step(e, t, i, decision, err);
@@ -75,7 +82,7 @@ static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *er
 static int write_abort(Engine *e, Trail *t, Error *err) {
         Error why = ERROR_INIT;
         (void)error_set_full(&why, -EOWNERDEAD, ERR_FAILED, NULL, "pawl was interrupted (power cut, kill or crash)");
-        return ledger_write(e, t, true, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
+        return ledger_write(e, t, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
 }
 
 static void recovery_times(const Trail *t, SettleTimes *ret) {
@@ -95,7 +102,7 @@ static int go_back(Settle *s, Error *err) {
         if (r != 0)
                 return r;
         recovery_times(s->trail, &times);
-        return settle_end(s, "put back", &times, NULL, err);
+        return settle_end(s, "put back", &times, err);
 }
 
 static int go_finish(Settle *s, Error *err) {
@@ -105,17 +112,19 @@ static int go_finish(Settle *s, Error *err) {
         if (r != 0 || q != 0)
                 return r < 0 || q < 0 ? MIN(r, q) : SETTLE_STAYS;
         recovery_times(s->trail, &times);
-        return settle_end(s, "done", &times, NULL, err);
+        return settle_end(s, "done", &times, err);
 }
 
 static int go_forward(Engine *e, Trail *t, Value *report, Error *err) {
         _cleanup_txn_result_ TxnResult result = {0};
-        int r = txn_resume(e, t, &result, err);
-        if (r < 0 && err->code == ERR_JOURNAL_IO)
-                return r;
+        Error why = ERROR_INIT;
+        int r = txn_resume(e, t, &result, &why);
+        bool was_undecided = r < 0 && !result.is_ended && value_count(result.leftovers) == 0;
+        if (r < 0 && (why.code == ERR_JOURNAL_IO || was_undecided))
+                return error_set(err, r, why.code, why.hint, "%s", why.message);
+        const char *word = !result.is_ended ? "hold" : r == 0 ? "finished" : "put back";
         bool is_settled = result.is_ended;
-        int q = report_result(report, r == 0 ? "finished" : "put back", DIRECTION_FORWARD, plan_count_effects(result.trail->plan),
-                              TAKE_PTR(result.leftovers), err);
+        int q = report_result(report, word, DIRECTION_FORWARD, plan_count_effects(result.trail->plan), TAKE_PTR(result.leftovers), err);
         return q < 0 ? q : is_settled ? 0 : SETTLE_STAYS;
 }
 
@@ -139,7 +148,8 @@ static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report
         for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
                 _cleanup_free_ char *what = NULL;
                 Value *line = NULL;
-                if (verdicts[i] == VERDICT_NOTHING)
+                bool is_next = direction == DIRECTION_FORWARD && t->plan->steps[i].kind <= STEP_CHECK && !t->steps[i].is_done;
+                if (direction == DIRECTION_FORWARD ? !is_next : verdicts[i] == VERDICT_NOTHING)
                         continue;
                 r = step_describe(&t->plan->steps[i], &what, err);
                 if (r == 0)
@@ -149,7 +159,7 @@ static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report
                 if (r == 0)
                         r = value_set_text(line, "what", what, err);
                 if (r == 0)
-                        r = value_set_text(line, "verdict", verdict_name(verdicts[i]), err);
+                        r = value_set_text(line, "verdict", is_next ? "go on" : verdict_name(verdicts[i]), err);
         }
         size_t n = value_count(list);
         if (r == 0)
@@ -179,11 +189,18 @@ int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **re
         if (r < 0)
                 return r;
         t->epoch++;
+        if (request->tx != 0) /* a person asks for this one: what was given up is tried again */
+                for (size_t i = 0; i < t->plan->n_steps; i++)
+                        t->steps[i].attempts = 0;
         r = request->mode == RECOVER_DRY_RUN ? 0 : resolve(e, t, request, err);
         if (r < 0)
                 return r;
         bool wants_forward = request->mode == RECOVER_FORWARD || (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE && t->plan->finish_on_crash);
         Direction direction = decide_direction(t, wants_forward, wants_forward && inputs_are_present(e, t));
+        if (request->mode == RECOVER_FORWARD && direction == DIRECTION_REVERSE)
+                return error_set(err, -EINVAL, ERR_REFUSED, "\"pawl recover\" without --forward puts it back.",
+                                 "transaction %llu cannot go forward: %s", (unsigned long long)tx,
+                                 t->phase == TX_OPEN ? "an input of its remaining steps is not on the host" : "it has begun to go back");
         if (direction == DIRECTION_NONE)
                 r = report_result(report, "ended", direction, 0, NULL, err);
         else if (request->mode == RECOVER_DRY_RUN)
@@ -211,8 +228,9 @@ int recover_service(Engine *e, const char *service, Value *reports, Error *err) 
                         continue;
                 r = recover_tx(e, (uint64_t)value_get_int(row, "tx", 0), &automatic, &report, err);
                 stays = MAX(stays, r);
-                if (r >= 0 && value_append(reports, report, err) < 0)
-                        return -ENOMEM;
+                int q = r >= 0 ? value_append(reports, report, err) : r;
+                if (q < 0)
+                        return q;
         }
         return r < 0 ? r : stays;
 }
@@ -230,9 +248,17 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
                 r = report ? value_set_text(report, "result", "in progress", err) : error_no_memory(err);
                 return r < 0 ? r : value_append(reports, TAKE_PTR(report), err);
         }
-        r = recover_tx(e, tx, request, &report, err);
-        if (r < 0)
-                return error_context(err, r, "transaction %llu", (unsigned long long)tx);
+        Error why = ERROR_INIT;
+        r = recover_tx(e, tx, request, &report, &why);
+        if (r < 0 && (why.code == ERR_JOURNAL_IO || request->tx != 0))
+                return error_set(err, r, why.code, why.hint, "%s", why.message);
+        if (r < 0) { /* one that cannot be read holds up its own service, and no other */
+                report = value_copy(row);
+                if (!report || value_set_text(report, "result", "hold", NULL) < 0 || value_set_text(report, "problem", why.message, NULL) < 0)
+                        return error_no_memory(err);
+                engine_say(e, LOG_WARNING, "transaction %llu: %s", (unsigned long long)tx, why.message);
+                r = SETTLE_STAYS;
+        }
         int q = value_append(reports, TAKE_PTR(report), err);
         return q < 0 ? q : r;
 }
@@ -242,6 +268,7 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
 /* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
 static int start_after_boot(Engine *e, Value *started, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;
+        _cleanup_free_ char *asked = TAKE_PTR(e->request_id); /* the id of `recover`, not of these starts */
         int r = engine_rows(e, "service/", 0, &rows, err);
         for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
                 const Value *row = rows->map.entries[i].value;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/lock.h"
 #include "core/outcome.h"
@@ -118,12 +119,12 @@ static int history_of_request(Engine *e, const Value *row, Value **ret, Error *e
 }
 
 /* 1: the same request was answered before; *ret and perhaps err hold the same answer. */
-static int was_answered(Engine *e, Value **ret, int *ret_r, Error *err) {
+static int was_answered(Engine *e, const Request *request, Value **ret, int *ret_r, Error *err) {
         _cleanup_(value_freep) Value *row = NULL, *history = NULL;
         char key[ROW_KEY_MAX];
         if (!e->request_id)
                 return 0;
-        int r = row_key(key, "request/%s", e->request_id);
+        int r = row_key(key, "request/%s/%s", e->request_id, request_service(request));
         if (r < 0)
                 return error_set(err, r, ERR_USAGE, "Use at most 200 characters.", "the request id is too long");
         r = engine_row(e, key, &row, err);
@@ -133,6 +134,10 @@ static int was_answered(Engine *e, Value **ret, int *ret_r, Error *err) {
                 return 0;
         if (r < 0)
                 return r;
+        const char *flow = value_get_text_or(history, "flow", "?"), *asked = request_name(request->kind);
+        if (strcmp(flow, asked) != 0)
+                return error_set(err, -EEXIST, ERR_USAGE, "Use another --request-id.", "the request id \"%s\" was used for an %s of %s already",
+                                 e->request_id, flow, request_service(request));
         *ret_r = outcome_of_history(history, ret, err);
         return 1;
 }
@@ -190,6 +195,7 @@ static int plan_and_run(Engine *e, const Request *request, Value **ret, Error *e
                         return r;
                 if (result)
                         return nothing_to_do(&t, plan, result, ret, err);
+                fault_point("planned");
                 r = run_plan(e, &t, TAKE_PTR(plan), ret, err);
                 if (r != TXN_CONFLICT)
                         return r;
@@ -225,14 +231,17 @@ int engine_run(Engine *e, const Request *request, Value **ret, Error *err) {
         r = lock ? lock_take(e, lock, &fd, why) : error_no_memory(why);
         if (r == 0)
                 r = settle_dead(e, request_service(request), &reports, why);
-        if (r == 0 && (answered = was_answered(e, &outcome, &r, why)) < 0)
+        if (r == 0 && (answered = was_answered(e, request, &outcome, &r, why)) < 0)
                 r = answered;
         if (r == 0 && answered == 0)
                 r = plan_and_run(e, request, &outcome, why);
         attach(e, outcome, TAKE_PTR(reports));
         if (why->code != ERR_JOURNAL_IO && e->journal) {
                 Error ignored = ERROR_INIT;
-                if (retention_run(e, &ignored) < 0)
+                int q = retention_run(e, &ignored);
+                if (q < 0 && ignored.code == ERR_JOURNAL_IO && r == 0)
+                        r = error_set(why, q, ERR_JOURNAL_IO, ignored.hint, "%s", ignored.message);
+                else if (q < 0)
                         engine_say(e, LOG_WARNING, "old records could not be dropped: %s", ignored.message);
         }
         *ret = TAKE_PTR(outcome);

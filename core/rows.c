@@ -63,7 +63,7 @@ static int apply_begin(JournalWrite *w, const Record *record, const Value *body,
         }
         const char *request = value_get_text(body, "request");
         if (r == 0 && request) {
-                r = row_key(key, "request/%s", request);
+                r = row_key(key, "request/%s/%s", request, value_get_text_or(plan, "service", "?"));
                 r = r < 0 ? error_set(err, r, ERR_USAGE, NULL, "the request id is too long") : row_put(w, key, row, err);
         }
         if (r < 0)
@@ -100,6 +100,16 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
         return rows_put(w, value_get(body, "rows"), err);
 }
 
+/* Each names the transaction that wrote it, whose key opens its secrets. When BEGIN and COMMIT go in together, only the record knows its number. */
+static int apply_commit(JournalWrite *w, const Record *record, const Value *body, Error *err) {
+        _cleanup_(value_freep) Value *rows = value_get(body, "rows") ? value_copy(value_get(body, "rows")) : value_new_map();
+        int r = rows ? 0 : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++)
+                if (value_is(rows->map.entries[i].value, VALUE_MAP))
+                        r = value_set_int(rows->map.entries[i].value, "tx", (int64_t)record->tx, err);
+        return r < 0 ? r : rows_put(w, rows, err);
+}
+
 /* The rows of a CHECKPOINT are all there are: what the kept records say beside them was dropped by it. */
 static int apply_checkpoint(JournalWrite *w, const Value *body, Error *err) {
         _cleanup_row_list_ RowList list = {0};
@@ -116,7 +126,7 @@ int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *
         case RECORD_END:
                 return apply_end(w, record, body, err);
         case RECORD_COMMIT:
-                return rows_put(w, value_get(body, "rows"), err);
+                return apply_commit(w, record, body, err);
         case RECORD_CHECKPOINT:
                 return apply_checkpoint(w, body, err);
         default:

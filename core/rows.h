@@ -4,7 +4,7 @@
  *
  *   open/<tx>                transaction without END: {service, flow, claims, tx}
  *   claim/<row key>          {tx, service}: held by an open transaction; becomes the row itself at COMMIT, vanishes at END
- *   request/<id>             {tx, service}
+ *   request/<id>/<name>      {tx, service, flow}
  *   service/<name>           {name, version, previous, spec, hash, port, artifacts, source, wanted, deployed, updated, warnings, tx}
  *   release/<name>/<version> {version, spec, source, path, created, tx}
  *   port/<n>                 {service, tx}

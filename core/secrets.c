@@ -14,7 +14,18 @@ static int host_key_create(int root, SealKey **ret, Error *err) {
         int r = fs_mkdir_all_durably(root, "var/lib/pawl", 0755, FS_OWNER_KEEP, NULL, err);
         if (r < 0)
                 return r;
-        r = fs_replace_durably(root, SEAL_KEY_PATH, key->bytes, SEAL_KEY_SIZE, 0600, err);
+        _cleanup_close_ int fd = fs_create_unnamed(root, "var/lib/pawl", 0600, err);
+        if (fd < 0)
+                return fd;
+        r = fs_write_all(fd, key->bytes, SEAL_KEY_SIZE, err);
+        if (r == 0)
+                r = fs_sync_fd(fd, err);
+        if (r == 0)
+                r = fs_name_unnamed(fd, root, SEAL_KEY_PATH, err);
+        if (r == -EEXIST)
+                return 1; /* another first process was faster: its key is the key */
+        if (r == 0)
+                r = fs_sync_parent(root, SEAL_KEY_PATH, err);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(key);
@@ -24,11 +35,16 @@ static int host_key_create(int root, SealKey **ret, Error *err) {
 int secrets_host_key(int root, bool create, SealKey **ret, Error *err) {
         _cleanup_free_ char *data = NULL;
         size_t size = 0;
+        int made = 0;
         int r = fs_read(root, SEAL_KEY_PATH, SEAL_KEY_SIZE, &data, &size, err);
         if (r == -ENOENT) {
                 bool is_first = !fs_exists(root, "var/lib/pawl/journal") && !fs_exists(root, "var/lib/pawl/journal.head");
                 if (create && is_first)
-                        return host_key_create(root, ret, err);
+                        made = host_key_create(root, ret, err);
+                if (create && is_first && made <= 0)
+                        return made;
+                if (made > 0)
+                        return secrets_host_key(root, false, ret, err);
                 return error_set(err, -ENOKEY, ERR_SEAL_KEY, "Put the key back from a backup; without it the secrets in the journal cannot be read.",
                                  "the key \"/%s\" is missing", SEAL_KEY_PATH);
         }

@@ -2,6 +2,7 @@
 /*
  * Every function here may be interrupted at any instruction and called again by another process: state lives in the journal and on the host only.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -10,15 +11,16 @@
 #include "core/rows.h"
 #include "core/settle.h"
 
-static int leftover(Settle *s, uint32_t i, Verdict verdict, const char *why) {
+static int leftover(Settle *s, uint32_t i, Verdict verdict, const char *why, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map();
         _cleanup_free_ char *what = NULL;
-        if (!v || step_describe(&s->trail->plan->steps[i], &what, NULL) < 0)
-                return -ENOMEM;
-        if (value_set_int(v, "step", i + 1, NULL) < 0 || value_set_text(v, "what", what, NULL) < 0 || value_set_text(v, "why", why, NULL) < 0 ||
-            value_set_text(v, "verdict", verdict_name(verdict), NULL) < 0)
-                return -ENOMEM;
-        return value_append(s->leftovers, TAKE_PTR(v), NULL);
+        int r = v ? step_describe(&s->trail->plan->steps[i], &what, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        if ((r = value_set_int(v, "step", i + 1, err)) < 0 || (r = value_set_text(v, "what", what, err)) < 0 ||
+            (r = value_set_text(v, "why", why, err)) < 0 || (r = value_set_text(v, "verdict", verdict_name(verdict), err)) < 0)
+                return r;
+        return value_append(s->leftovers, TAKE_PTR(v), err);
 }
 
 /* What a dead process, or an apply whose answer was lost, may still be doing is ended before anybody looks. */
@@ -61,17 +63,16 @@ int settle_look(Engine *e, const Trail *t, Verdict *ret, Error *err) {
 
 static int write_undone(Settle *s, uint32_t i, Error *err) {
         s->n_settled++;
-        return ledger_write(s->engine, s->trail, true, RECORD_UNDONE, i, NULL, err);
+        return ledger_write(s->engine, s->trail, RECORD_UNDONE, i, NULL, err);
 }
 
-static int stuck(Settle *s, uint32_t i, Verdict verdict, const Error *why, Verdict *ret, Error *err) {
-        *ret = VERDICT_STUCK;
-        if (leftover(s, i, verdict, why->message) < 0)
-                return error_no_memory(err);
+/* The same reason is written once: a timer that tries again must not fill the journal. Its attempts then count up to a hold. */
+static int stuck(Settle *s, uint32_t i, const Error *why, Error *err) {
         const TrailStep *step = &s->trail->steps[i];
-        if (step->is_stuck && step->stuck_why && strcmp(step->stuck_why, why->message) == 0 && step->attempts == 0)
-                return 0; /* said already: a timer that tries again must not fill the journal */
-        return ledger_write(s->engine, s->trail, true, RECORD_STUCK, i, ledger_reason(why), err);
+        int r = leftover(s, i, VERDICT_STUCK, why->message, err);
+        if (r < 0 || (step->is_stuck && step->stuck_why && strcmp(step->stuck_why, why->message) == 0))
+                return r;
+        return ledger_write(s->engine, s->trail, RECORD_STUCK, i, ledger_reason(why), err);
 }
 
 static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
@@ -79,7 +80,7 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
         const TrailStep *ts = &s->trail->steps[i];
         int r = 0;
         if (s->is_recovery)
-                r = ledger_write(s->engine, s->trail, true, RECORD_RECOVER, i, NULL, err);
+                r = ledger_write(s->engine, s->trail, RECORD_RECOVER, i, NULL, err);
         if (r == 0 && mutant_is("undone-before-revert"))
                 r = write_undone(s, i, err);
         if (r < 0)
@@ -88,10 +89,19 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
         host.is_forced = ts->resolution == RESOLUTION_RESTORE;
         Error why = ERROR_INIT;
         fault_point("revert-before");
-        if (step->manager->revert(&host, step->args, ts->before, &why) < 0)
-                return stuck(s, i, VERDICT_STUCK, &why, ret, err);
+        if (step->manager->revert(&host, step->args, ts->before, &why) < 0) {
+                *ret = VERDICT_STUCK;
+                return stuck(s, i, &why, err);
+        }
         fault_point("revert-after");
         return ts->is_undone ? 0 : write_undone(s, i, err);
+}
+
+static const char *hold_reason(const Settle *s, uint32_t i) {
+        const TrailStep *ts = &s->trail->steps[i];
+        if (!s->trail->plan->steps[i].manager)
+                return "a newer pawl wrote it";
+        return ts->is_stuck && ts->stuck_why ? ts->stuck_why : "recovery died here three times";
 }
 
 static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
@@ -114,13 +124,13 @@ static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
         case VERDICT_STUCK:
                 if (why.code == ERR_NONE)
                         (void)error_set_full(&why, -ESTALE, ERR_FOREIGN, NULL, "it is neither as it was nor as pawl wrote it");
-                return stuck(s, i, VERDICT_STUCK, &why, &verdicts[i], err);
+                return stuck(s, i, &why, err);
         case VERDICT_LATER:
-                return leftover(s, i, VERDICT_LATER, why.code == ERR_NONE ? "it cannot be looked at now" : why.message);
+                return leftover(s, i, VERDICT_LATER, why.code == ERR_NONE ? "it cannot be looked at now" : why.message, err);
         case VERDICT_HOLD:
-                return leftover(s, i, VERDICT_HOLD, s->trail->plan->steps[i].manager ? "recovery died here three times" : "a newer pawl wrote it");
+                return leftover(s, i, VERDICT_HOLD, hold_reason(s, i), err);
         case VERDICT_BLOCKED:
-                return leftover(s, i, VERDICT_BLOCKED, "something that stands on it could not be put back");
+                return leftover(s, i, VERDICT_BLOCKED, "something that stands on it stays", err);
         case VERDICT_NOTHING:
         case VERDICT_FINISH:
                 return 0;
@@ -158,6 +168,8 @@ static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
         Value *body = NULL;
         TrailStep *ts = &s->trail->steps[i];
         s->n_settled++;
+        if (warning)
+                engine_say(s->engine, LOG_WARNING, "%s", warning);
         if (!s->is_recovery) {
                 ts->is_finish_pending = true;
                 if (!warning)
@@ -166,7 +178,7 @@ static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
                 return ts->warning ? value_append_text(s->trail->warnings, warning, err) : error_no_memory(err);
         }
         int r = finished_body(warning, &body, err);
-        return r < 0 ? r : ledger_write(s->engine, s->trail, true, RECORD_FINISHED, i, body, err);
+        return r < 0 ? r : ledger_write(s->engine, s->trail, RECORD_FINISHED, i, body, err);
 }
 
 /* One attempt, and for what may fail a few more with a growing pause. */
@@ -190,10 +202,13 @@ static int finish_step(Settle *s, uint32_t i, Error *err) {
         TrailStep *ts = &s->trail->steps[i];
         Error why = ERROR_INIT;
         int r = 0;
-        if (!step->manager || (ts->attempts >= RECOVER_ATTEMPTS_MAX && step->kind == STEP_FINISH_MUST))
-                return leftover(s, i, VERDICT_HOLD, step->manager ? "recovery died here three times" : "a newer pawl wrote it");
+        bool is_must = step->kind == STEP_FINISH_MUST;
+        if (!step->manager && !is_must)
+                return finished(s, i, "a step of a newer pawl was left out", err);
+        if (!step->manager || (ts->attempts >= RECOVER_ATTEMPTS_MAX && is_must))
+                return leftover(s, i, VERDICT_HOLD, hold_reason(s, i), err);
         if (s->is_recovery)
-                r = ledger_write(s->engine, s->trail, true, RECORD_RECOVER, i, NULL, err);
+                r = ledger_write(s->engine, s->trail, RECORD_RECOVER, i, NULL, err);
         if (r < 0)
                 return r;
         if (mutant_is("finished-before-finish") && (r = finished(s, i, NULL, err)) < 0)
@@ -206,10 +221,7 @@ static int finish_step(Settle *s, uint32_t i, Error *err) {
         _cleanup_free_ char *what = NULL;
         (void)step_describe(step, &what, NULL);
         (void)error_context(&why, -EIO, "%s", what ? what : "a finish step");
-        if (step->kind != STEP_FINISH_MUST)
-                return finished(s, i, why.message, err);
-        r = ledger_write(s->engine, s->trail, true, RECORD_STUCK, i, ledger_reason(&why), err);
-        return r < 0 ? r : leftover(s, i, VERDICT_STUCK, why.message);
+        return is_must ? stuck(s, i, &why, err) : finished(s, i, why.message, err);
 }
 
 int settle_finish(Settle *s, Error *err) {
@@ -228,7 +240,7 @@ int settle_finish(Settle *s, Error *err) {
 
 int settle_tidy(Settle *s, Error *err) {
         const Plan *p = s->trail->plan;
-        int stays = 0;
+        int r = 0;
         for (uint32_t i = 0; i < p->n_steps; i++) {
                 const TrailStep *ts = &s->trail->steps[i];
                 if (p->steps[i].kind != STEP_EFFECT || !ts->has_intent || !p->steps[i].manager || mutant_is("no-tidy"))
@@ -237,11 +249,10 @@ int settle_tidy(Settle *s, Error *err) {
                 Host host = engine_host(s->engine, s->trail->tx, i, false);
                 if (p->steps[i].manager->tidy(&host, p->steps[i].args, ts->before, &why) == 0)
                         continue;
-                if (leftover(s, i, VERDICT_LATER, why.message) < 0)
-                        return error_no_memory(err);
-                stays = SETTLE_STAYS;
+                engine_say(s->engine, LOG_WARNING, "what was kept for undoing could not be removed: %s", why.message);
+                r = value_append_text(s->trail->warnings, why.message, err);
         }
-        return stays;
+        return r;
 }
 
 /* ---- END ------------------------------------------------------------------------------------------------------------------- */
@@ -295,14 +306,49 @@ static int add_finished(Ledger *l, Error *err) {
         return r;
 }
 
-int settle_end(Settle *s, const char *result, const SettleTimes *times, Value *extra, Error *err) {
-        _cleanup_(value_freep) Value *rows = extra ? extra : value_new_map(), *body = value_new_map(), *history = NULL;
+/* The version that was not healthy is held: a timer must not try it again every night. Whoever writes END writes this, also after a crash. */
+static int held_row(const Trail *t, Value *rows, Error *err) {
+        const Plan *p = t->plan;
+        char key[ROW_KEY_MAX];
+        if (t->phase != TX_ABORTED || t->reason_code != ERR_HEALTH || !p->held || !p->to)
+                return 0;
+        _cleanup_(value_freep) Value *row = value_copy(p->held);
+        int r = row ? value_set_text(row, "why", t->reason, err) : error_no_memory(err);
+        if (r == 0)
+                r = value_set_int(row, "tx", (int64_t)t->tx, err);
+        if (r == 0 && row_key(key, "held/%s/%s", p->service, p->to) > 0)
+                r = value_set(rows, key, TAKE_PTR(row), err);
+        return r;
+}
+
+/* What was said while it ran stays with its history. */
+static int keep_warnings(const Settle *s, Error *err) {
+        const Value *said = s->engine->warnings;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < value_count(said); i++) {
+                const char *text = value_text(value_at(said, i));
+                bool is_there = false;
+                for (size_t k = 0; k < value_count(s->trail->warnings); k++)
+                        is_there |= strcmp(value_text(value_at(s->trail->warnings, k)), text) == 0;
+                if (!is_there)
+                        r = value_append_text(s->trail->warnings, text, err);
+        }
+        return r;
+}
+
+int settle_end(Settle *s, const char *result, const SettleTimes *times, Error *err) {
+        _cleanup_(value_freep) Value *rows = value_new_map(), *body = value_new_map(), *history = NULL;
         _cleanup_ledger_ Ledger ledger = {0};
         char key[ROW_KEY_MAX];
+        assert(trail_is_settled(s->trail) || mutant_is("finish-before-commit"));
         if (!rows || !body)
                 return error_no_memory(err);
         row_key_history(s->trail->plan->service, s->trail->tx, key);
-        int r = history_row(s, result, times, &history, err);
+        int r = keep_warnings(s, err);
+        if (r == 0)
+                r = held_row(s->trail, rows, err);
+        if (r == 0)
+                r = history_row(s, result, times, &history, err);
         if (r == 0)
                 r = value_set(rows, key, TAKE_PTR(history), err);
         if (r == 0)

@@ -26,14 +26,14 @@ int settle_reverse(Settle *s, uint32_t group, Error *err);
 /* Does the finish steps: after COMMIT what is left to do, after ABORT what tells people. */
 int settle_finish(Settle *s, Error *err);
 
-/* Removes what was kept for undoing. A failure stays as a leftover. */
+/* Removes what was kept for undoing. A failure is a warning: nothing depends on it. */
 int settle_tidy(Settle *s, Error *err);
 
-/* Writes END with the history row (result, durations) and the rows in `extra` (may be NULL), then moves the anchor. Only when trail_is_settled(). */
+/* Writes END with the history row (result, durations) and, when the flow failed on health, the held version; then moves the anchor. Only when trail_is_settled(). */
 typedef struct SettleTimes {
         uint64_t duration_usec, exposure_usec, downtime_usec;
 } SettleTimes;
-int settle_end(Settle *s, const char *result, const SettleTimes *times, Value *extra, Error *err);
+int settle_end(Settle *s, const char *result, const SettleTimes *times, Error *err);
 
 /* Verdicts without acting, for --dry-run. ret has as many items as the plan has steps. */
 int settle_look(Engine *e, const Trail *t, Verdict *ret, Error *err);

@@ -28,7 +28,7 @@ static bool is_control(const char *text, size_t n) {
 const char *spec_shown(const char *text, char ret[static SPEC_SHOWN_MAX]) {
         size_t n = 0;
         bool is_utf8 = utf8_is_valid(text, strlen(text));
-        for (; text[n] && n < SPEC_SHOWN_MAX - 4; n++)
+        for (; n < SPEC_SHOWN_MAX - 4 && text[n]; n++)
                 ret[n] = is_control(text, n) ? ' ' : is_utf8 || (unsigned char)text[n] < 0x80 ? text[n] : '?';
         bool is_cut = text[n] != '\0';
         while (is_cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)

@@ -83,18 +83,22 @@ static int fill_value(const char *text, Value **ret, Error *err) {
 
 /* What was filled in before is used when the caller's environment lacks it now: a timer has another environment than a person. */
 static int choose_env(Target *t, Error *err) {
-        const Value *env = value_get(t->spec, "env"), *known = value_get(t->row, "env");
+        const Value *env = value_get(t->spec, "env"), *known = value_get(t->row, "env"), *written = value_path(t->row, "spec.env");
         t->env = value_new_map();
         int r = t->env ? 0 : error_no_memory(err);
         for (size_t i = 0; r >= 0 && i < value_count(env); i++) {
                 const MapEntry *entry = &env->map.entries[i];
                 Value *filled = NULL;
-                r = fill_value(value_text(entry->value) ? value_text(entry->value) : "", &filled, err);
-                const Value *before = value_get(known, entry->name);
-                if (r < 0 && err && err->code == ERR_SPEC && before && value_is(before, VALUE_SECRET)) {
+                Error why = ERROR_INIT;
+                const Value *before = value_get(known, entry->name), *text = value_get(written, entry->name);
+                bool is_same = before && text && value_is(before, VALUE_SECRET) && value_equal(text, entry->value);
+                r = fill_value(value_text(entry->value) ? value_text(entry->value) : "", &filled, &why);
+                if (r < 0 && why.code == ERR_SPEC && is_same) {
                         filled = value_copy(before);
                         r = 1;
                 }
+                if (r < 0)
+                        return error_set(err, r, why.code, why.hint, "%s", why.message);
                 if (r >= 0)
                         r = value_set(t->env, entry->name, r == 1 ? filled : value_copy(entry->value), err);
         }
@@ -148,15 +152,22 @@ static int choose_secrets(Target *t, Error *err) {
 
 /* ---- Source and version ------------------------------------------------------------------------------------------------------------ */
 
-/* {version} in where the source lies. */
+/* {version}, wherever it stands in where the source lies. */
 static int expand_location(const Target *t, Value *source, const char *key, Error *err) {
+        static const char mark[] = "{version}";
         const char *text = value_get_text(source, key), *version = value_get_text(t->spec, "version");
-        const char *mark = text ? strstr(text, "{version}") : NULL;
-        if (!mark)
+        _cleanup_text_ Text out = {0};
+        if (!text || !strstr(text, mark))
                 return 0;
         if (!version)
                 return error_set(err, -EINVAL, ERR_SPEC, "Name one: version: v1, or --version v1.", "the source \"%s\" asks for a version and none is given", text);
-        return value_set(source, key, value_new_format("%.*s%s%s", (int)(mark - text), text, version, mark + strlen("{version}")), err);
+        for (const char *next; (next = strstr(text, mark)); text = next + strlen(mark)) {
+                text_add_n(&out, text, (size_t)(next - text));
+                text_add(&out, version);
+        }
+        text_add(&out, text);
+        _cleanup_free_ char *whole = text_take(&out);
+        return whole ? value_set_text(source, key, whole, err) : error_no_memory(err);
 }
 
 static int resolve_source(Target *t, Error *err) {
@@ -305,7 +316,7 @@ static int choose_prune(Target *t, Error *err) {
         const Value *retention = value_get(t->spec, "retention");
         int64_t keep = value_get_int(retention, "releases", value_get_int(t->engine->config, "retention.releases", 2));
         int64_t oldest = clock_wall_usec() - value_get_int(retention, "days", 0) * 86400 * (int64_t)USEC_PER_SEC;
-        const char *from = value_get_text(t->row, "version");
+        const char *from = value_get_text(t->row, "version"), *previous = target_previous(t);
         _cleanup_(value_freep) Value *rows = NULL;
         char prefix[ROW_KEY_MAX];
         (void)row_key(prefix, "release/%s/", t->service);
@@ -325,7 +336,8 @@ static int choose_prune(Target *t, Error *err) {
                 const char *version = value_get_text_or(releases[i], "version", "");
                 if (strcmp(version, t->version) == 0)
                         continue;
-                bool is_needed = from && strcmp(version, from) == 0 && !mutant_is("prune-previous");
+                bool is_needed = (from && strcmp(version, from) == 0) || (previous && strcmp(version, previous) == 0);
+                is_needed = is_needed && !mutant_is("prune-previous");
                 if (!is_needed && kept >= keep && value_get_int(releases[i], "updated", 0) < oldest)
                         r = value_append_text(t->prune, version, err);
                 else
@@ -400,6 +412,13 @@ static void list_releases(Target *t, Error *err) {
                 error_detail(err, "kept: %s", rows->map.entries[i].name + strlen(prefix));
 }
 
+/* False only when memory is out: what is not there needs no copy. */
+static bool copy_of(const Value *row, const char *name, Value **ret) {
+        const Value *v = value_get(row, name);
+        *ret = value_copy(v);
+        return !v || *ret;
+}
+
 static int target_of_rollback(Target *t, const Request *request, Error *err) {
         _cleanup_(value_freep) Value *release = NULL;
         int r = engine_service_row(t->engine, t->service, &t->row, err);
@@ -421,10 +440,8 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         t->version = strdup(version);
         t->spec = value_copy(value_get(release, "spec"));
         t->source = value_copy(value_get(release, "source"));
-        t->secrets = value_copy(value_get(release, "secrets"));
-        t->env = value_copy(value_get(release, "env"));
-        t->env_file = value_copy(value_get(release, "env_file"));
-        if (!t->version || !t->spec || !t->source)
+        if (!t->version || !t->spec || !t->source || !copy_of(release, "secrets", &t->secrets) || !copy_of(release, "env", &t->env) ||
+            !copy_of(release, "env_file", &t->env_file))
                 return error_no_memory(err);
         t->release_exists = true;
         t->wants_running = strcmp(value_get_text_or(t->row, "wanted", "running"), "running") == 0;

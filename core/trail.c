@@ -164,6 +164,7 @@ static int note_step(Trail *t, const Record *record, const Value *body, Error *e
         case RECORD_INTENT:
                 return note_intent(t, s, i, body, err);
         case RECORD_DONE:
+                progress_made(t);
                 return note_done(s, body, err);
         case RECORD_UNDONE:
                 s->is_undone = true;
@@ -204,6 +205,7 @@ static int note_transaction(Trail *t, const Record *record, const Value *body, E
                 return 0;
         case RECORD_ABORT:
                 t->phase = TX_ABORTED;
+                progress_made(t); /* another direction: its attempts count anew */
                 return note_abort(t, body, err);
         case RECORD_END:
                 t->phase = TX_ENDED;

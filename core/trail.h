@@ -13,6 +13,7 @@ typedef enum Resolution { RESOLUTION_NONE = 0, RESOLUTION_KEEP = 1, RESOLUTION_R
 typedef struct TrailStep {
         Value *before;       /* from INTENT; secrets open; NULL: no INTENT */
         bool has_intent;
+        bool is_ours;        /* this process wrote the INTENT: nobody died in between */
         bool is_done;
         Change change;
         Value *facts;        /* from DONE */

@@ -16,6 +16,7 @@ typedef struct Txn {
         Trail *trail;
         TxnResult *result;
         int64_t pending; /* step whose DONE is not written yet, or -1 */
+        bool is_resumed; /* another process began this and died */
         uint64_t started_usec, exposed_usec, stopped_usec;
 } Txn;
 
@@ -27,7 +28,7 @@ void txn_result_done(TxnResult *r) {
 /* ---- Records -------------------------------------------------------------------------------------------------------------- */
 
 static int add_pending_done(Txn *x, Ledger *l, Error *err) {
-        if (x->pending < 0)
+        if (x->pending < 0 || mutant_is("ignore-done"))
                 return 0;
         const TrailStep *ts = &x->trail->steps[x->pending];
         _cleanup_(value_freep) Value *body = value_new_map();
@@ -40,11 +41,11 @@ static int add_pending_done(Txn *x, Ledger *l, Error *err) {
 /* The re-check of what the plan chose, inside the LMDB transaction that writes BEGIN: nobody can take it between the look and the claim. */
 static int claim_is_free(JournalWrite *w, const Plan *p, const char *claim, Error *err) {
         char key[ROW_KEY_MAX];
-        const char *const formats[] = {"%s", "claim/%s"};
-        for (size_t i = 0; i < ELEMENTSOF(formats); i++) {
+        static const char *const prefixes[] = {"", "claim/"};
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
                 _cleanup_row_list_ RowList list = {0};
                 _cleanup_(value_freep) Value *row = NULL;
-                int r = i == 0 ? row_key(key, "%s", claim) : row_key(key, "claim/%s", claim);
+                int r = row_key(key, "%s%s", prefixes[i], claim);
                 if (r < 0)
                         return error_set(err, r, ERR_FAILED, NULL, "the claim \"%s\" is too long", claim);
                 r = journal_write_get_row(w, key, &list, err);
@@ -159,9 +160,11 @@ static int intend(Txn *x, uint32_t i, Error *err) {
                 return r;
         fault_point("intent-before");
         r = ledger_commit(&l, err);
-        if (r == 0)
-                x->pending = -1;
-        return r;
+        if (r < 0)
+                return r;
+        x->pending = -1;
+        x->trail->steps[i].is_ours = true;
+        return 0;
 }
 
 static void note_times(Txn *x, uint32_t i) {
@@ -201,10 +204,18 @@ static int intend_after_apply(Txn *x, uint32_t i, Error *err) {
         return r < 0 ? r : intend(x, i, err);
 }
 
+/* Before a step that another process had begun: what that one left running is ended, and the attempt is counted. */
+static int take_over(Txn *x, uint32_t i, Error *err) {
+        Host host = engine_host(x->engine, x->trail->tx, i, false);
+        int r = fence_step(&host, x->trail->tx, i, err);
+        return r < 0 ? r : ledger_write(x->engine, x->trail, RECORD_RECOVER, i, NULL, err);
+}
+
 static int run_effect(Txn *x, uint32_t i, Error *err) {
+        bool is_begun = x->trail->steps[i].has_intent;
         if (mutant_is("effect-before-intent") && x->trail->phase != TX_NONE)
                 return intend_after_apply(x, i, err);
-        int r = x->trail->steps[i].has_intent ? 0 : intend(x, i, err);
+        int r = is_begun ? take_over(x, i, err) : intend(x, i, err);
         if (r != 0)
                 return r;
         fault_point("apply-before");
@@ -212,7 +223,7 @@ static int run_effect(Txn *x, uint32_t i, Error *err) {
         if (r < 0)
                 return r;
         fault_point("apply-after");
-        x->pending = i;
+        x->pending = x->trail->steps[i].is_done ? -1 : (int64_t)i;
         return 0;
 }
 
@@ -253,7 +264,7 @@ static int group_failed(Txn *x, uint32_t group, const Error *why, Error *err) {
         if (r != 0)
                 return r;
         engine_say(x->engine, LOG_WARNING, "%s: %s", x->trail->plan->groups[group - 1].name, why->message);
-        return ledger_write(x->engine, x->trail, true, RECORD_GROUP_UNDONE, (group - 1) | STEP_GROUP_BIT, NULL, err);
+        return ledger_write(x->engine, x->trail, RECORD_GROUP_UNDONE, (group - 1) | STEP_GROUP_BIT, NULL, err);
 }
 
 static int write_abort(Txn *x, uint32_t failed, const Error *why, Error *err) {
@@ -272,31 +283,11 @@ static int write_abort(Txn *x, uint32_t failed, const Error *why, Error *err) {
         return r;
 }
 
-/* The version that was not healthy is held: a timer must not try it again every night. */
-static int held_rows(const Txn *x, const Error *why, Value **ret, Error *err) {
-        const Plan *p = x->trail->plan;
-        _cleanup_(value_freep) Value *rows = value_new_map(), *row = NULL;
-        char key[ROW_KEY_MAX];
-        if (!rows)
-                return error_no_memory(err);
-        if (why->code == ERR_HEALTH && p->held && p->to) {
-                row = value_copy(p->held);
-                int r = row ? value_set_text(row, "why", why->message, err) : error_no_memory(err);
-                if (r == 0)
-                        r = value_set_int(row, "tx", (int64_t)x->trail->tx, err);
-                if (r == 0 && row_key(key, "held/%s/%s", p->service, p->to) > 0)
-                        r = value_set(rows, key, TAKE_PTR(row), err);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(rows);
-        return 0;
-}
-
-/* A step that refused because something is not as captured has, by contract, changed nothing: it is back already. */
+/* A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That holds only where no dead process
+ * had begun it before. */
 static int refused(Txn *x, uint32_t failed, const Error *why, Error *err) {
-        bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].has_intent;
-        return is_refused ? ledger_write(x->engine, x->trail, true, RECORD_UNDONE, failed, NULL, err) : 0;
+        bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].is_ours;
+        return is_refused ? ledger_write(x->engine, x->trail, RECORD_UNDONE, failed, NULL, err) : 0;
 }
 
 static void finish_times(Txn *x) {
@@ -308,10 +299,18 @@ static void finish_times(Txn *x) {
                 x->result->times.downtime_usec = now - x->stopped_usec;
 }
 
+/* The transaction could not be brought to its END now: that is told, whatever the reason, and recovery goes on with it. */
+static int left_open(int r, Error *err) {
+        if (err->code != ERR_JOURNAL_IO) {
+                err->code = ERR_LEFTOVERS;
+                error_hint(err, "Run \"pawl recover\": it goes on where this stopped.");
+        }
+        return r;
+}
+
 /* Puts everything back. The reason stays in *err; only a journal that cannot be written replaces it. */
 static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
         Error why = *err;
-        _cleanup_(value_freep) Value *rows = NULL;
         if (x->trail->phase == TX_NONE || why.code == ERR_JOURNAL_IO)
                 return r;
         Settle s = txn_settle(x);
@@ -329,11 +328,9 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
         if (q == 0)
                 q = settle_finish(&s, err);
         if (q == 0)
-                q = held_rows(x, &why, &rows, err);
-        if (q == 0)
-                q = settle_end(&s, "put back", &x->result->times, TAKE_PTR(rows), err);
+                q = settle_end(&s, "put back", &x->result->times, err);
         if (q < 0)
-                return q;
+                return left_open(q, err);
         x->result->is_ended = q == 0;
         *err = why;
         return r;
@@ -398,15 +395,13 @@ static int commit(Txn *x, Error *err) {
 
 static int finish(Txn *x, Error *err) {
         Settle s = txn_settle(x);
-        int r = settle_finish(&s, err);
-        int q = r < 0 ? r : settle_tidy(&s, err);
-        if (r < 0 || q < 0)
-                return r < 0 ? r : q;
-        if (r == 0 && q == 0) {
-                r = settle_end(&s, "done", &x->result->times, NULL, err);
+        int stays = settle_finish(&s, err);
+        int r = stays < 0 ? stays : settle_tidy(&s, err);
+        if (r == 0 && stays == 0) {
+                r = settle_end(&s, "done", &x->result->times, err);
                 x->result->is_ended = r == 0;
         }
-        return r < 0 ? r : 0;
+        return r < 0 ? left_open(r, err) : 0;
 }
 
 /* A process died while it put an optional group back: that comes first, then the flow goes on behind the group. */
@@ -421,9 +416,29 @@ static int resume_groups(Txn *x, Error *err) {
                 if (r == SETTLE_STAYS)
                         return error_set(err, -EBUSY, ERR_LEFTOVERS, NULL, "%s could not be put back", x->trail->plan->groups[g].name);
                 if (r == 0)
-                        r = ledger_write(x->engine, x->trail, true, RECORD_GROUP_UNDONE, g | STEP_GROUP_BIT, NULL, err);
+                        r = ledger_write(x->engine, x->trail, RECORD_GROUP_UNDONE, g | STEP_GROUP_BIT, NULL, err);
         }
         return r;
+}
+
+/* A later step was begun, so it was passed; asked again, it could meet our own work: the port is taken by what we started. */
+static bool check_was_passed(const Txn *x, uint32_t i) {
+        const Plan *p = x->trail->plan;
+        for (size_t k = i + 1; p->steps[i].kind == STEP_CHECK && k < p->n_steps; k++)
+                if (x->trail->steps[k].has_intent)
+                        return true;
+        return false;
+}
+
+/* DONE says that it was; after a reboot a program that was started is not running any more. */
+static bool is_done_still(Txn *x, uint32_t i) {
+        const Step *step = &x->trail->plan->steps[i];
+        const TrailStep *ts = &x->trail->steps[i];
+        Probe probe = PROBE_AFTER;
+        if (!ts->is_done || !x->is_resumed || ts->change == CHANGE_UNCHANGED)
+                return ts->is_done;
+        Host host = engine_host(x->engine, x->trail->tx, i, false);
+        return step->manager->probe(&host, step->args, ts->before, &probe, NULL) == 0 && probe == PROBE_AFTER;
 }
 
 /* Runs effects and checks from the first that is not done. *ret_failed is the step that failed. */
@@ -433,8 +448,8 @@ static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
         *ret_failed = RECORD_STEP_NONE;
         for (uint32_t i = 0; r == 0 && i < p->n_steps; i++) {
                 const Step *step = &p->steps[i];
-                bool is_done = x->trail->steps[i].is_done || (step->group > 0 && x->trail->groups[step->group - 1].is_failed);
-                if (step->kind > STEP_CHECK || is_done)
+                bool is_left_out = step->group > 0 && x->trail->groups[step->group - 1].is_failed;
+                if (step->kind > STEP_CHECK || is_left_out || is_done_still(x, i) || check_was_passed(x, i))
                         continue;
                 r = step->kind == STEP_EFFECT ? run_effect(x, i, err) : run_check(x, i, err);
                 if (r >= 0)
@@ -443,8 +458,10 @@ static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
                 bool is_optional = step->group > 0 && !p->groups[step->group - 1].is_required;
                 if (is_optional && x->trail->phase == TX_OPEN && err->code != ERR_JOURNAL_IO && r != -ECANCELED) {
                         Error why = *err;
+                        x->trail->steps[i].is_failed = true; /* so that it is fenced before it is looked at */
                         int q = group_failed(x, step->group, &why, err);
                         r = q == SETTLE_STAYS ? r : q;
+                        *ret_failed = RECORD_STEP_NONE; /* FAILED names the group already */
                 }
         }
         return r;
@@ -486,7 +503,7 @@ int txn_resume(Engine *e, Trail *trail, TxnResult *ret, Error *err) {
         *ret = (TxnResult){.trail = trail, .leftovers = value_new_array()};
         if (!ret->leftovers)
                 return error_no_memory(err);
-        Txn x = {.engine = e, .trail = trail, .result = ret, .pending = -1, .started_usec = clock_boot_usec()};
+        Txn x = {.engine = e, .trail = trail, .result = ret, .pending = -1, .is_resumed = trail->phase != TX_NONE, .started_usec = clock_boot_usec()};
         return txn_go(&x, err);
 }
 

@@ -9,7 +9,7 @@
 
 /* Where a node stands, for messages. A parallel tree to the Value: same order of entries/items. */
 typedef struct YamlMark {
-        uint32_t line, column; /* 1-based */
+        uint32_t line, column;         /* 1-based */
         uint32_t key_line, key_column; /* of the key, for map entries */
         bool is_quoted;
         struct YamlMark *children; /* owned; as many as the value has */

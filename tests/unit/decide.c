@@ -37,7 +37,8 @@ static void test_a_step_without_open_intent_is_never_touched(void **state) {
         (void)state;
         for (unsigned n = 0; n < CASES_N; n++) {
                 Case c = case_of(n);
-                if (c.kind == STEP_EFFECT && c.step.has_intent && !c.step.is_undone && c.step.resolution != RESOLUTION_KEEP)
+                if (c.kind == STEP_EFFECT && c.step.has_intent && !c.step.is_undone &&
+                    c.step.resolution != RESOLUTION_KEEP)
                         continue;
                 assert_int_equal(decide_reverse_step(&c.step, c.kind, c.probe, c.is_known), VERDICT_NOTHING);
         }
@@ -48,14 +49,16 @@ static void test_nothing_depends_on_done(void **state) {
         for (unsigned n = 0; n < CASES_N; n++) {
                 Case c = case_of(n), d = c;
                 d.step.is_done = !c.step.is_done;
-                assert_int_equal(decide_reverse_step(&c.step, c.kind, c.probe, c.is_known), decide_reverse_step(&d.step, d.kind, d.probe, d.is_known));
+                assert_int_equal(decide_reverse_step(&c.step, c.kind, c.probe, c.is_known),
+                                 decide_reverse_step(&d.step, d.kind, d.probe, d.is_known));
         }
 }
 
 static Verdict expected(const Case *c) {
         if (!c->is_known)
                 return VERDICT_HOLD;
-        if (c->probe == PROBE_UNREACHABLE && (c->step.resolution == RESOLUTION_RESTORE || c->step.attempts < RECOVER_ATTEMPTS_MAX))
+        if (c->probe == PROBE_UNREACHABLE &&
+            (c->step.resolution == RESOLUTION_RESTORE || c->step.attempts < RECOVER_ATTEMPTS_MAX))
                 return VERDICT_LATER;
         if (c->step.resolution == RESOLUTION_RESTORE)
                 return VERDICT_REVERT;
@@ -69,13 +72,15 @@ static void test_every_open_intent_has_its_verdict(void **state) {
         unsigned seen = 0;
         for (unsigned n = 0; n < CASES_N; n++) {
                 Case c = case_of(n);
-                if (c.kind != STEP_EFFECT || !c.step.has_intent || c.step.is_undone || c.step.resolution == RESOLUTION_KEEP)
+                if (c.kind != STEP_EFFECT || !c.step.has_intent || c.step.is_undone ||
+                    c.step.resolution == RESOLUTION_KEEP)
                         continue;
                 Verdict v = decide_reverse_step(&c.step, c.kind, c.probe, c.is_known);
                 assert_int_equal(v, expected(&c));
                 seen |= 1u << v;
         }
-        assert_int_equal(seen, (1u << VERDICT_REVERT) | (1u << VERDICT_STUCK) | (1u << VERDICT_LATER) | (1u << VERDICT_HOLD));
+        assert_int_equal(seen,
+                         (1u << VERDICT_REVERT) | (1u << VERDICT_STUCK) | (1u << VERDICT_LATER) | (1u << VERDICT_HOLD));
 }
 
 static void test_what_looks_as_before_is_still_made_durable(void **state) {
@@ -102,7 +107,8 @@ static void test_finish_steps_only_after_commit_and_tell_only_after_abort(void *
                 c.step.is_finished = n / CASES_N / 2;
                 bool is_due = committed ? c.kind == STEP_FINISH_MUST || c.kind == STEP_FINISH_TRY : c.kind == STEP_TELL;
                 bool is_open = !c.step.is_finished && c.step.resolution != RESOLUTION_KEEP;
-                assert_int_equal(decide_finish_step(&c.step, c.kind, committed), is_due && is_open ? VERDICT_FINISH : VERDICT_NOTHING);
+                assert_int_equal(decide_finish_step(&c.step, c.kind, committed),
+                                 is_due && is_open ? VERDICT_FINISH : VERDICT_NOTHING);
         }
 }
 
@@ -129,7 +135,8 @@ static void world_random(World *w, uint64_t *seed) {
         w->plan = (Plan){.steps = w->steps, .n_steps = STEPS_N, .groups = w->groups, .n_groups = 1};
         w->trail = (Trail){.plan = &w->plan, .steps = w->trail_steps, .groups = w->trail_groups, .phase = TX_OPEN};
         for (uint32_t i = 0; i < STEPS_N; i++) {
-                w->steps[i] = (Step){.kind = random_next(seed) % 5 ? STEP_EFFECT : STEP_CHECK, .manager = &some_manager};
+                w->steps[i] =
+                        (Step){.kind = random_next(seed) % 5 ? STEP_EFFECT : STEP_CHECK, .manager = &some_manager};
                 w->steps[i].has_depends = random_next(seed) % 2;
                 for (uint32_t k = 0; k < i && w->steps[i].has_depends && w->steps[i].n_depends < 3; k++)
                         if (random_next(seed) % 3 == 0)
@@ -177,10 +184,45 @@ static void test_without_strangers_everything_is_put_back(void **state) {
                         probes[i] = (Probe)(random_next(&seed) % 3); /* before, after, partial */
                 decide_reverse(&w.trail, probes, verdicts);
                 for (uint32_t i = 0; i < STEPS_N; i++) {
-                        bool is_open = w.steps[i].kind == STEP_EFFECT && w.trail_steps[i].has_intent && !w.trail_steps[i].is_undone;
+                        bool is_open = w.steps[i].kind == STEP_EFFECT && w.trail_steps[i].has_intent &&
+                                       !w.trail_steps[i].is_undone;
                         assert_int_equal(verdicts[i], is_open ? VERDICT_REVERT : VERDICT_NOTHING);
                 }
         }
+}
+
+static void test_what_a_person_keeps_is_not_pulled_from_under(void **state) {
+        (void)state;
+        World w = {0};
+        Probe probes[STEPS_N] = {PROBE_AFTER, PROBE_AFTER, PROBE_AFTER};
+        Verdict verdicts[STEPS_N];
+        uint64_t seed = 1;
+        world_random(&w, &seed);
+        w.plan.n_steps = 3; /* owe, a release, the link that points to it */
+        for (uint32_t i = 0; i < 3; i++) {
+                w.steps[i] = (Step){.kind = STEP_EFFECT, .manager = &some_manager};
+                w.trail_steps[i] = (TrailStep){.has_intent = true};
+        }
+        w.steps[0].debt = DEBT_OWE;
+        w.trail_steps[2].resolution = RESOLUTION_KEEP;
+        decide_reverse(&w.trail, probes, verdicts);
+        assert_int_equal(verdicts[2], VERDICT_NOTHING);
+        assert_int_equal(verdicts[1], VERDICT_BLOCKED);
+        w.trail_steps[1].resolution = RESOLUTION_KEEP;
+        decide_reverse(&w.trail, probes, verdicts);
+        assert_int_equal(verdicts[0], VERDICT_REVERT); /* the debt is paid: the program sees what was decided */
+}
+
+static void test_forward_is_given_up_after_three_deaths(void **state) {
+        (void)state;
+        World w;
+        uint64_t seed = 9;
+        world_random(&w, &seed);
+        for (int i = 0; i < STEPS_N; i++)
+                w.trail_steps[i].is_undone = false;
+        assert_int_equal(decide_direction(&w.trail, true, true), DIRECTION_FORWARD);
+        w.trail_steps[4].attempts = RECOVER_ATTEMPTS_MAX;
+        assert_int_equal(decide_direction(&w.trail, true, true), DIRECTION_REVERSE);
 }
 
 static void test_directions(void **state) {
@@ -231,6 +273,8 @@ int main(void) {
                 cmocka_unit_test(test_finish_steps_only_after_commit_and_tell_only_after_abort),
                 cmocka_unit_test(test_nothing_is_put_back_underneath_what_stays),
                 cmocka_unit_test(test_without_strangers_everything_is_put_back),
+                cmocka_unit_test(test_what_a_person_keeps_is_not_pulled_from_under),
+                cmocka_unit_test(test_forward_is_given_up_after_three_deaths),
                 cmocka_unit_test(test_directions),
                 cmocka_unit_test(test_undone_inside_a_failed_group_does_not_forbid_forward),
         };

@@ -108,13 +108,13 @@ UNUSED_OK static void hand_row(Hand *h, const char *key, Value *row) {
 UNUSED_OK static void hand_commit(Hand *h) {
         Value *body = value_new_map();
         must(value_set(body, "rows", TAKE_PTR(h->rows), err));
-        must(ledger_write(h->engine, h->trail, true, RECORD_COMMIT, RECORD_STEP_NONE, body, err));
+        must(ledger_write(h->engine, h->trail, RECORD_COMMIT, RECORD_STEP_NONE, body, err));
 }
 
 UNUSED_OK static void hand_abort(Hand *h) {
         Value *body = value_new_map();
         must(value_set_text(body, "message", "it broke", err));
-        must(ledger_write(h->engine, h->trail, true, RECORD_ABORT, RECORD_STEP_NONE, body, err));
+        must(ledger_write(h->engine, h->trail, RECORD_ABORT, RECORD_STEP_NONE, body, err));
 }
 
 UNUSED_OK static void hand_forget(Hand *h) {
@@ -134,7 +134,7 @@ UNUSED_OK static uint64_t hand_end(Hand *h, const char *result) {
         must(value_set(rows, key, history, err));
         must(value_set_text(body, "result", result, err));
         must(value_set(body, "rows", rows, err));
-        must(ledger_write(h->engine, h->trail, true, RECORD_END, RECORD_STEP_NONE, body, err));
+        must(ledger_write(h->engine, h->trail, RECORD_END, RECORD_STEP_NONE, body, err));
         hand_forget(h);
         return tx;
 }

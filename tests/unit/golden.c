@@ -141,7 +141,8 @@ static int teardown(void **state) {
 }
 
 static void unpack(const char *root) {
-        char *argv[] = {(char *)"tar", (char *)"-xzf", (char *)TEST_SOURCE_DIR "/tests/data/journal-1.tar.gz", (char *)"-C", (char *)root, NULL};
+        char *argv[] = {(char *)"tar", (char *)"-xzf", (char *)TEST_SOURCE_DIR "/tests/data/journal-1.tar.gz",
+                        (char *)"-C",  (char *)root,   NULL};
         pid_t pid;
         int status;
         assert_int_equal(posix_spawnp(&pid, "tar", NULL, NULL, argv, environ), 0);
@@ -211,7 +212,8 @@ int main(int argc, char **argv) {
                 return 0;
         }
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_the_first_format_with_an_open_transaction_is_settled, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_the_first_format_with_an_open_transaction_is_settled, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_today_leaves_the_same_and_settles_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_an_older_payload_is_settled_by_a_newer_manager, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_newer_payload_is_on_hold_and_touched_by_nobody, setup, teardown),

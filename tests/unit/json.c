@@ -29,9 +29,8 @@ static void order_is_kept_and_secrets_are_hidden(void **state) {
         value_set(v, "l", value_new_array(), NULL);
         value_append(value_get(v, "l"), value_new_bool(true), NULL);
         value_set(v, "e", value_new_map(), NULL);
-        encodes_to(
-                v, JSON_COMPACT,
-                "{\"z\":-9223372036854775808,\"a\":\"****\",\"s\":\"****\",\"b\":\"00fe\",\"12\":null,"
+        encodes_to(v, JSON_COMPACT,
+                   "{\"z\":-9223372036854775808,\"a\":\"****\",\"s\":\"****\",\"b\":\"00fe\",\"12\":null,"
                    "\"l\":[true],\"e\":{}}");
         value_remove(v, "a");
         value_remove(v, "s");

@@ -23,11 +23,18 @@
 /* ---- A manager that fails ------------------------------------------------------------------------------------------------------- */
 
 typedef enum FaultOp { OP_CAPTURE, OP_APPLY, OP_REVERT, OP_TIDY, OP_COUNT } FaultOp;
-typedef enum FaultKind { FAULT_NONE, FAULT_ERROR, FAULT_DIE_BEFORE, FAULT_DIE_AFTER, FAULT_EDIT_BEFORE, FAULT_EDIT_AND_ERROR } FaultKind;
+typedef enum FaultKind {
+        FAULT_NONE,
+        FAULT_ERROR,
+        FAULT_DIE_BEFORE,
+        FAULT_DIE_AFTER,
+        FAULT_EDIT_BEFORE,
+        FAULT_EDIT_AND_ERROR
+} FaultKind;
 
 static struct {
         FaultKind kind;
-        int op;       /* FaultOp, or -1: any */
+        int op; /* FaultOp, or -1: any */
         int countdown;
         const char *edit; /* path written by somebody else */
 } fault;
@@ -53,7 +60,9 @@ static int fault_before(FaultOp op, bool *ret_due, Error *err) {
                 _exit(9);
         if (fault.kind == FAULT_EDIT_BEFORE || fault.kind == FAULT_EDIT_AND_ERROR)
                 write_file(fault.edit, "somebody else's\n");
-        return fault.kind == FAULT_ERROR || fault.kind == FAULT_EDIT_AND_ERROR ? error_set(err, -EIO, ERR_IO, NULL, "it was made to fail") : 0;
+        return fault.kind == FAULT_ERROR || fault.kind == FAULT_EDIT_AND_ERROR
+                       ? error_set(err, -EIO, ERR_IO, NULL, "it was made to fail")
+                       : 0;
 }
 
 static int fault_after(bool due, int r) {
@@ -154,7 +163,8 @@ static Value *file_args(const char *path, const char *content) {
 static uint32_t add_file(Plan *p, StepKind kind, uint32_t group, const char *path, const char *content) {
         uint32_t step;
         Error err = ERROR_INIT;
-        if (plan_add(p, (StepInit){.kind = kind, .manager = "file", .group = group}, file_args(path, content), &step, &err) < 0)
+        if (plan_add(p, (StepInit){.kind = kind, .manager = "file", .group = group}, file_args(path, content), &step,
+                     &err) < 0)
                 fail_msg("%s", err.message);
         return step;
 }
