@@ -188,6 +188,14 @@ static int open_checked(const JournalOptions *o, Error *err) {
                          report.problem);
 }
 
+/* The name "journal" may be what a process wrote that died before its fsync. Whoever wrote an anchor has been here. */
+static int sync_name(const JournalOptions *o, JournalMode mode, const Anchor *a, Error *err) {
+        if (mode == JOURNAL_READ || a->seq != 0)
+                return 0;
+        _cleanup_free_ char *path = journal_name(o, "journal");
+        return path ? fs_sync_parent(o->root, path, err) : error_no_memory(err);
+}
+
 static int open_existing(const JournalOptions *o, JournalMode mode, Journal **ret, Error *err) {
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_(store_freep) Store *store = NULL;
@@ -203,6 +211,8 @@ static int open_existing(const JournalOptions *o, JournalMode mode, Journal **re
                 r = journal_read_begin(j, &t, &state, err);
         if (r == 0)
                 r = anchor_read(o, &anchor, err);
+        if (r == 0)
+                r = sync_name(o, mode, &anchor, err);
         if (r < 0)
                 return r;
         assert(j);

@@ -8,11 +8,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "tests/unit/journal_fixture.h"
+
+static ino_t watched; /* a directory */
+static unsigned n_synced;
+
+/* In place of libc's, for everything that is linked here. */
+int fsync(int fd) {
+        struct stat st;
+        if (watched != 0 && fstat(fd, &st) == 0 && st.st_ino == watched)
+                n_synced++;
+        return (int)syscall(SYS_fsync, fd);
+}
 
 static void a_committed_write_is_read_back_after_reopening(void **state) {
         World *w = *state;
@@ -337,7 +350,31 @@ static void the_order_is_learnt_from_the_journal_when_another_process_went_on(vo
         journal_free(j);
 }
 
-/* The other process of the test above. */
+static unsigned syncs_of_opening(World *w, JournalMode mode) {
+        struct stat st;
+        assert_int_equal(fs_stat(w->root, "var/lib/pawl", &st, NULL), 0);
+        n_synced = 0;
+        watched = st.st_ino;
+        journal_free(world_open(w, mode));
+        watched = 0;
+        return n_synced;
+}
+
+/* Whoever made it may have died between the rename and the fsync. */
+static void the_name_of_a_journal_is_durable_before_it_is_written_to(void **state) {
+        World *w = *state;
+        journal_free(world_open(w, JOURNAL_CREATE));
+        assert_int_equal(syncs_of_opening(w, JOURNAL_READ), 0);
+        assert_int_equal(syncs_of_opening(w, JOURNAL_CREATE), 1);
+        assert_int_equal(syncs_of_opening(w, JOURNAL_WRITE), 1);
+
+        Journal *j = world_open(w, JOURNAL_WRITE);
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        journal_free(j);
+        assert_int_equal(syncs_of_opening(w, JOURNAL_WRITE), 0);
+}
+
+/* The other process of an earlier test. */
 static int abort_transaction(const char *path) {
         World w = {0};
         world_at(&w, path);
@@ -372,6 +409,7 @@ int main(int argc, char **argv) {
                 TEST(a_journal_is_not_opened_twice_in_one_process),
                 TEST(no_descriptor_of_the_journal_survives_exec),
                 TEST(the_order_is_learnt_from_the_journal_when_another_process_went_on),
+                TEST(the_name_of_a_journal_is_durable_before_it_is_written_to),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
