@@ -25,7 +25,7 @@ static void a_claim_lives_from_begin_to_end(void **state) {
         row = value_free(row);
         hand_end(&h, "done");
         assert_int_equal(engine_row(e, "claim/port/3000", &row, NULL), -ENOENT);
-        assert_int_equal(engine_row(e, "request/r-1", &row, NULL), 0);
+        assert_int_equal(engine_row(e, "request/r-1/web", &row, NULL), 0);
         assert_int_equal(value_get_int(row, "tx", 0), (int64_t)tx);
         value_free(row);
 }
@@ -139,6 +139,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_claim_lives_from_begin_to_end, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(an_open_row_lives_from_begin_to_end, world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(a_row_names_the_transaction_that_wrote_it, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(what_is_aborted_leaves_no_row_but_its_history, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rebuilt_rows_are_the_rows_that_were_written, world_setup,
