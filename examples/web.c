@@ -23,12 +23,14 @@
 #endif
 
 static int listen_on(int port) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
         if (fd < 0)
                 return -1;
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-            listen(fd, 16) < 0) {
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+            bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0) {
                 close(fd);
                 return -1;
         }
@@ -39,18 +41,20 @@ static void answer(int fd) {
         static const char body[] = "hello from " EXAMPLE_VERSION "\n";
         char buf[1024];
         if (read(fd, buf, sizeof(buf)) > 0)
-                dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", sizeof(body) - 1, body);
+                dprintf(fd,
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                        sizeof(body) - 1, body);
         close(fd);
 }
 
 int main(void) {
-        const char *text = getenv("PORT");
-        int port = text ? (int)strtol(text, NULL, 10) : 0;
         setvbuf(stdout, NULL, _IOLBF, 0);
         if (EXAMPLE_BROKEN) {
                 fprintf(stderr, "web " EXAMPLE_VERSION ": cannot read the configuration: no such key \"database\"\n");
                 return 1;
         }
+        const char *text = getenv("PORT");
+        int port = text ? (int)strtol(text, NULL, 10) : 0;
         if (port < 1 || port > 65535) {
                 fprintf(stderr, "web: set PORT to the port to listen on\n");
                 return 2;

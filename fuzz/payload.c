@@ -38,7 +38,8 @@ static void decide(Plan *plan) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(value_freep) Value *body = NULL, *numbered = NULL, *again = NULL, *described = NULL;
         Plan *plan = NULL;
-        Record record = {.kind = RECORD_BEGIN, .seq = 2, .tx = 2, .step = RECORD_STEP_NONE, .body = data, .n_body = size};
+        Record record = {
+                .kind = RECORD_BEGIN, .seq = 2, .tx = 2, .step = RECORD_STEP_NONE, .body = data, .n_body = size};
         if (cbor_decode(data, size, &numbered, NULL) < 0 || body_decode(&record, NULL, &body, NULL) < 0)
                 return 0;
         if (plan_from_value(value_get(body, "plan"), &plan, NULL) < 0)

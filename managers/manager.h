@@ -54,18 +54,19 @@ typedef struct Prefetched {
 typedef struct Http Http;
 
 typedef struct Host {
-        int root;               /* directory descriptor; all paths in arguments are relative to it */
-        const char *root_path;  /* "/" or an absolute path without trailing slash: for argument lists and messages */
+        int root;              /* directory descriptor; all paths in arguments are relative to it */
+        const char *root_path; /* "/" or an absolute path without trailing slash: for argument lists and messages */
         uint8_t boot[BOOT_ID_SIZE];
-        char tag[9];            /* first 8 hex digits of the journal's id: marks on outside objects are "<tag>-<tx>" */
-        uint64_t tx;            /* 0 while planning */
+        char tag[9]; /* first 8 hex digits of the journal's id: marks on outside objects are "<tag>-<tx>" */
+        uint64_t tx; /* 0 while planning */
         uint32_t step;
         uint64_t deadline_usec; /* on CLOCK_BOOTTIME; 0: none */
-        const volatile sig_atomic_t *cancel; /* non-zero: stop at the next safe point with -ECANCELED; NULL while putting back */
+        /* Non-zero: stop at the next safe point with -ECANCELED; NULL while putting back. */
+        const volatile sig_atomic_t *cancel;
         bool is_forced;         /* a person decided (--restore): revert also what is foreign */
         const Value *config;    /* host configuration as a map; borrowed */
         const HostCalls *calls; /* may be NULL */
-        Http *http;             /* may be NULL: made on first use is not possible; planning and running always have one */
+        Http *http; /* may be NULL: made on first use is not possible; planning and running always have one */
         const Prefetched *prefetched;
         size_t n_prefetched;
 } Host;
@@ -101,7 +102,7 @@ static inline void step_result_done(StepResult *r) {
 }
 
 typedef struct Manager {
-        uint16_t id;      /* written to disk; see managers.def */
+        uint16_t id; /* written to disk; see managers.def */
         const char *name;
         uint32_t version; /* of args and before as written today; every older one is still read */
         bool is_rootable; /* may work under a root other than "/" */
@@ -145,7 +146,8 @@ typedef struct Source {
         const char *type;
         /* `spec` is the normalised source map of the spec (path already absolute); `known` the same map as resolved last time (facts above), or
          * NULL: when the server says it is unchanged, the known facts are the answer. */
-        int (*resolve)(const Host *host, const Value *spec, const Value *known, Value **ret_facts, Prefetched *ret_prefetched, Error *err);
+        int (*resolve)(const Host *host, const Value *spec, const Value *known, Value **ret_facts,
+                       Prefetched *ret_prefetched, Error *err);
 } Source;
 const Source *source_by_type(const char *type);
 size_t source_count(void);
@@ -157,17 +159,17 @@ typedef enum RunState { RUN_STOPPED, RUN_RUNNING, RUN_FAILED /* told to run, but
 
 typedef struct RunStatus {
         RunState state;
-        int pid;               /* 0: none */
-        int64_t since_usec;    /* wall clock of the start; 0: not known */
-        uint64_t tx;           /* the transaction that started it */
+        int pid;            /* 0: none */
+        int64_t since_usec; /* wall clock of the start; 0: not known */
+        uint64_t tx;        /* the transaction that started it */
 } RunStatus;
 
 typedef struct Runtime {
         const char *type;
         int (*state)(const Host *host, const char *service, RunStatus *ret, Error *err);
         /* The last n lines of output (0: all kept) through `line`; with follow until cancelled. */
-        int (*logs)(const Host *host, const char *service, size_t n, bool follow, void (*line)(void *userdata, const char *text, size_t n_text), void *userdata,
-                    Error *err);
+        int (*logs)(const Host *host, const char *service, size_t n, bool follow,
+                    void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err);
 } Runtime;
 const Runtime *runtime_by_type(const char *type);
 
@@ -215,11 +217,12 @@ typedef struct HttpRequest {
         size_t n_headers;
         const void *body;
         size_t n_body;
-        unsigned schemes;         /* HttpScheme bits; 0: https only. Redirects are held to it as well, and never go down from https to http */
+        /* HttpScheme bits; 0: https only. Redirects are held to it as well, and never go down from https to http. */
+        unsigned schemes;
         HttpRetry retry;
-        unsigned attempts;        /* 0: 4 */
-        uint64_t deadline_usec;   /* from now; 0: 60 s without any byte moving */
-        uint64_t max_size;        /* of the body; 0: 1 MiB in memory, no limit to a sink */
+        unsigned attempts;      /* 0: 4 */
+        uint64_t deadline_usec; /* from now; 0: 60 s without any byte moving */
+        uint64_t max_size;      /* of the body; 0: 1 MiB in memory, no limit to a sink */
         const char *unix_socket;
         /* Body to here instead of memory. `offset` is where these bytes belong: a resumed download goes on, a restarted one begins at 0 again.
          * Non-zero ends the transfer and is returned. */

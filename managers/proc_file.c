@@ -98,10 +98,11 @@ static bool is_at_gate(const ProcFile *p) {
         struct stat theirs, ours;
         (void)snprintf(path, sizeof(path), "/proc/%d/exe", p->pid);
         (void)snprintf(mark, sizeof(mark), "PAWL_RUN=%s", p->run);
-        return stat(path, &theirs) == 0 && stat("/proc/self/exe", &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino &&
-               !procfs_has_variable(p->pid, mark);
+        return stat(path, &theirs) == 0 && stat("/proc/self/exe", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+               theirs.st_ino == ours.st_ino && !procfs_has_variable(p->pid, mark);
 }
 
 bool proc_file_is_alive(const Host *host, const ProcFile *p) {
-        return memcmp(p->boot, host->boot, sizeof(p->boot)) == 0 && procfs_is_alive(p->pid, p->start_time) && !is_at_gate(p);
+        return memcmp(p->boot, host->boot, sizeof(p->boot)) == 0 && procfs_is_alive(p->pid, p->start_time) &&
+               !is_at_gate(p);
 }
