@@ -277,10 +277,6 @@ static int step_to_value(const Step *s, Value **ret, Error *err) {
         return 0;
 }
 
-static int set_copy(Value *map, const char *name, const Value *v, Error *err) {
-        return v ? value_set(map, name, value_copy(v), err) : 0;
-}
-
 static int plan_lists_to_value(const Plan *p, Value *v, Error *err) {
         _cleanup_(value_freep) Value *steps = value_new_array(), *groups = value_new_array();
         int r = steps && groups ? 0 : error_no_memory(err);
@@ -313,9 +309,9 @@ int plan_to_value(const Plan *p, Value **ret, Error *err) {
         if ((r = value_set_text(v, "flow", p->flow, err)) < 0 ||
             (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "from", p->from, err)) < 0 || (r = value_set_text(v, "to", p->to, err)) < 0 ||
-            (r = plan_lists_to_value(p, v, err)) < 0 || (r = set_copy(v, "claims", p->claims, err)) < 0 ||
-            (r = set_copy(v, "rows", p->rows, err)) < 0 || (r = set_copy(v, "held", p->held, err)) < 0 ||
-            (r = set_copy(v, "spec", p->spec, err)) < 0 ||
+            (r = plan_lists_to_value(p, v, err)) < 0 || (r = value_set_copy(v, "claims", p->claims, err)) < 0 ||
+            (r = value_set_copy(v, "rows", p->rows, err)) < 0 || (r = value_set_copy(v, "held", p->held, err)) < 0 ||
+            (r = value_set_copy(v, "spec", p->spec, err)) < 0 ||
             (r = value_set_bool(v, "forward", p->finish_on_crash, err)) < 0 ||
             (r = value_set_int(v, "timeout", (int64_t)p->timeout_usec, err)) < 0)
                 return r;
@@ -471,8 +467,8 @@ int plan_describe(const Plan *p, Value **ret, Error *err) {
         if ((r = value_set_text(v, "flow", p->flow, err)) < 0 ||
             (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "from", p->from, err)) < 0 || (r = value_set_text(v, "to", p->to, err)) < 0 ||
-            (r = value_set(v, "steps", TAKE_PTR(steps), err)) < 0 || (r = set_copy(v, "kept", p->kept, err)) < 0 ||
-            (r = set_copy(v, "remarks", p->remarks, err)) < 0 || (r = set_copy(v, "claims", p->claims, err)) < 0)
+            (r = value_set(v, "steps", TAKE_PTR(steps), err)) < 0 || (r = value_set_copy(v, "kept", p->kept, err)) < 0 ||
+            (r = value_set_copy(v, "remarks", p->remarks, err)) < 0 || (r = value_set_copy(v, "claims", p->claims, err)) < 0)
                 return r;
         *ret = TAKE_PTR(v);
         return 0;

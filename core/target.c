@@ -15,6 +15,21 @@
 
 #define ENV_FILE_MAX (1u << 20)
 
+void target_done(Target *t) {
+        value_free(t->row);
+        value_free(t->spec);
+        value_free(t->source);
+        value_free(t->secrets);
+        value_free(t->env);
+        value_free(t->env_file);
+        value_free(t->hold_why);
+        value_free(t->prune);
+        value_free(t->stale);
+        value_free(t->notes);
+        free(t->version);
+        fd_close(&t->prefetched.fd);
+}
+
 /* ---- Environment --------------------------------------------------------------------------------------------------------------- */
 
 static int read_env_file(Target *t, Error *err) {

@@ -234,6 +234,10 @@ int value_set_text(Value *map, const char *name, const char *text, Error *err) {
         return value_set(map, name, value_new_text(text), err);
 }
 
+int value_set_copy(Value *map, const char *name, const Value *v, Error *err) {
+        return v ? value_set(map, name, value_copy(v), err) : 0;
+}
+
 int value_set_int(Value *map, const char *name, int64_t i, Error *err) {
         return value_set(map, name, value_new_int(i), err);
 }

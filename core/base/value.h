@@ -85,6 +85,7 @@ int value_set_text(Value *map, const char *name, const char *text, Error *err); 
 int value_set_int(Value *map, const char *name, int64_t i, Error *err);
 int value_set_bool(Value *map, const char *name, bool b, Error *err);
 int value_set_bytes(Value *map, const char *name, const void *data, size_t size, Error *err);
+int value_set_copy(Value *map, const char *name, const Value *v, Error *err); /* a copy; NULL: nothing is set */
 int value_append(Value *array, Value *child, Error *err);
 int value_append_text(Value *array, const char *text, Error *err);
 void value_remove(Value *map, const char *name);

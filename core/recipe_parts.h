@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the recipe share: the shape of its rows, the functions they name, and the rows of COMMIT. Private to recipe*.c. */
+#pragma once
+
+#include "core/recipe.h"
+
+#define RECIPE_ROWS_MAX 64 /* rows, a repeated one counted as often as it is */
+#define RECIPE_STANDS_MAX 8
+
+typedef struct Recipe {
+        Target *target;
+        Plan *plan;
+        bool needs_restart;
+        bool is_asked; /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
+        Value *artifacts; /* the service row's list, growing */
+        int64_t steps[RECIPE_ROWS_MAX]; /* index of each row's step, or -1 */
+} Recipe;
+
+typedef enum RecipeFlags {
+        RECIPE_ARTIFACT = 1 << 0, /* stays: listed in the row, verified by `check`, left out when already as wanted */
+        RECIPE_RESTARTS = 1 << 1, /* a change of it is seen by the program only after a restart */
+        RECIPE_VISIBLE = 1 << 2,  /* part of the bracket: only when the program is started anew */
+} RecipeFlags;
+
+typedef struct RecipeRow {
+        const char *name, *manager;
+        StepKind kind;
+        StepDebt debt;
+        unsigned flags;
+        bool (*is_wanted)(const Target *t);
+        int (*args)(const Target *t, Value **ret, Error *err);
+        const char *stands_on[RECIPE_STANDS_MAX]; /* names of rows above */
+        const Value *(*each)(const Target *t); /* one for each item of this list; Target.instance says which */
+} RecipeRow;
+
+/* Arguments of each kind of step; owned by the caller. */
+int args_config_dir(const Target *t, Value **ret, Error *err);
+int args_data_dir(const Target *t, Value **ret, Error *err);
+int args_definition(const Target *t, Value **ret, Error *err);
+int args_env(const Target *t, Value **ret, Error *err);
+int args_fetch(const Target *t, Value **ret, Error *err);
+int args_file(const Target *t, Value **ret, Error *err);
+int args_health(const Target *t, Value **ret, Error *err);
+int args_link(const Target *t, Value **ret, Error *err);
+int args_owe(const Target *t, Value **ret, Error *err);
+int args_pay(const Target *t, Value **ret, Error *err);
+int args_port(const Target *t, Value **ret, Error *err);
+int args_prune(const Target *t, Value **ret, Error *err);
+int args_purge(const Target *t, Value **ret, Error *err);
+int args_releases_dir(const Target *t, Value **ret, Error *err);
+int args_service_dir(const Target *t, Value **ret, Error *err);
+int args_stale(const Target *t, Value **ret, Error *err);
+int args_start(const Target *t, Value **ret, Error *err);
+int args_stop(const Target *t, Value **ret, Error *err);
+int args_trash_config(const Target *t, Value **ret, Error *err);
+int args_trash_dir(const Target *t, Value **ret, Error *err);
+int args_trash_log(const Target *t, Value **ret, Error *err);
+int args_tree(const Target *t, Value **ret, Error *err);
+
+/* Lists whose items repeat a row; borrowed. */
+const Value *each_file(const Target *t);
+const Value *each_stale(const Target *t);
+
+/* Under which condition a row is a step. */
+bool always(const Target *t);
+bool has_config_dir(const Target *t);
+bool has_health(const Target *t);
+bool has_log(const Target *t);
+bool has_port_to_check(const Target *t);
+bool has_prune(const Target *t);
+bool has_service_dir(const Target *t);
+bool needs_fetch(const Target *t);
+bool runs(const Target *t);
+bool wants_data(const Target *t);
+bool wants_purge(const Target *t);
+
+/* Fill Plan.rows: what COMMIT writes for a service that is made or changed, that goes, or of which only what is wanted changes. */
+int rows_converge(Recipe *x, Error *err);
+int rows_remove(Recipe *x, Error *err);
+int rows_wanted(Recipe *x, Error *err);
