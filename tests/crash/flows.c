@@ -21,31 +21,35 @@
 #define V5 {"v5", PORT_FIRST}
 #define MOVED {"v1", PORT_OTHER}
 #define NONE {NULL, PORT_FIRST}
+#define ONCE 0
+#define AGAIN FLOW_REPEATS
+#define PUTS_BACK FLOW_PUTS_BACK
+#define NO_RECORDS (FLOW_NO_RECORDS | FLOW_REPEATS)
 
 const Flow flows[] = {
-        /* name                  setup                  command         status before  after  flags            crash at           again */
-        {"init",                 {NULL},                "init",         0,     NONE,   NONE,  FLOW_NO_RECORDS, NULL,              "init"},
-        {"apply",                {"init"},              APPLY,          0,     NONE,   V1,    0,               NULL,              APPLY},
-        {"change",               {APPLY},               CHANGE,         0,     V1,     MOVED, 0,               NULL,              CHANGE},
-        {"upgrade",              {APPLY},               UPGRADE,        0,     V1,     V2,    0,               NULL,              UPGRADE},
-        {"prune",                {APPLY, UPGRADE},      PRUNING,        0,     V2,     V5,    0,               NULL,              PRUNING},
-        {"broken",               {APPLY},               BROKEN,         4,     V1,     V1,    FLOW_PUTS_BACK,  NULL,              NULL},
-        {"rollback",             {APPLY, UPGRADE},      ROLLBACK,       0,     V2,     V1,    0,               NULL,              NULL},
-        {"remove",               {APPLY},               REMOVE,         0,     V1,     NONE,  0,               NULL,              NULL},
-        {"purge",                {APPLY},               PURGE,          0,     V1,     NONE,  0,               NULL,              NULL},
-        {"stop",                 {APPLY},               "stop web",     0,     V1,     NONE,  0,               NULL,              "stop web"},
-        {"start",                {APPLY, "stop web"},   "start web",    0,     NONE,   V1,    0,               NULL,              "start web"},
-        {"restart",              {APPLY},               "restart web",  0,     V1,     V1,    0,               NULL,              NULL},
-        {"finish",               {"init"},              FORWARD,        0,     NONE,   V1,    0,               NULL,              FORWARD},
-        {"recover-apply",        {"init"},              APPLY,          0,     NONE,   V1,    0,               "commit-before",   APPLY},
-        {"recover-upgrade",      {APPLY},               UPGRADE,        0,     V1,     V2,    0,               "commit-before",   UPGRADE},
-        {"recover-upgrade-done", {APPLY},               UPGRADE,        0,     V1,     V2,    0,               "commit-after",    UPGRADE},
-        {"recover-gate",         {APPLY},               UPGRADE,        0,     V1,     V2,    0,               "process-before-gate", UPGRADE},
-        {"recover-broken",       {APPLY},               BROKEN,         4,     V1,     V1,    FLOW_PUTS_BACK,  "revert-after:2",  NULL},
-        {"recover-remove",       {APPLY},               REMOVE,         0,     V1,     NONE,  0,               "commit-before",   NULL},
-        {"recover-purge-done",   {APPLY},               PURGE,          0,     V1,     NONE,  0,               "commit-after",    NULL},
-        {"recover-finish",       {FORWARD},             UPGRADE,        0,     V1,     V2,    0,               "apply-after:3",   UPGRADE},
-        {"recover-restart",      {APPLY},               "restart web",  0,     V1,     V1,    0,               "apply-after:2",   NULL},
+        /* name, setup, command, its exit status, before, after, flags, crash point */
+        {"init",                 {NULL},              "init",        0, NONE, NONE,  NO_RECORDS, NULL},
+        {"apply",                {"init"},            APPLY,         0, NONE, V1,    AGAIN,      NULL},
+        {"change",               {APPLY},             CHANGE,        0, V1,   MOVED, AGAIN,      NULL},
+        {"upgrade",              {APPLY},             UPGRADE,       0, V1,   V2,    AGAIN,      NULL},
+        {"prune",                {APPLY, UPGRADE},    PRUNING,       0, V2,   V5,    AGAIN,      NULL},
+        {"broken",               {APPLY},             BROKEN,        4, V1,   V1,    PUTS_BACK,  NULL},
+        {"rollback",             {APPLY, UPGRADE},    ROLLBACK,      0, V2,   V1,    ONCE,       NULL},
+        {"remove",               {APPLY},             REMOVE,        0, V1,   NONE,  ONCE,       NULL},
+        {"purge",                {APPLY},             PURGE,         0, V1,   NONE,  ONCE,       NULL},
+        {"stop",                 {APPLY},             "stop web",    0, V1,   NONE,  AGAIN,      NULL},
+        {"start",                {APPLY, "stop web"}, "start web",   0, NONE, V1,    AGAIN,      NULL},
+        {"restart",              {APPLY},             "restart web", 0, V1,   V1,    ONCE,       NULL},
+        {"finish",               {"init"},            FORWARD,       0, NONE, V1,    AGAIN,      NULL},
+        {"recover-apply",        {"init"},            APPLY,         0, NONE, V1,    AGAIN,      "commit-before"},
+        {"recover-upgrade",      {APPLY},             UPGRADE,       0, V1,   V2,    AGAIN,      "commit-before"},
+        {"recover-upgrade-done", {APPLY},             UPGRADE,       0, V1,   V2,    AGAIN,      "commit-after"},
+        {"recover-gate",         {APPLY},             UPGRADE,       0, V1,   V2,    AGAIN,      "process-before-gate"},
+        {"recover-broken",       {APPLY},             BROKEN,        4, V1,   V1,    PUTS_BACK,  "revert-after:2"},
+        {"recover-remove",       {APPLY},             REMOVE,        0, V1,   NONE,  ONCE,       "commit-before"},
+        {"recover-purge-done",   {APPLY},             PURGE,         0, V1,   NONE,  ONCE,       "commit-after"},
+        {"recover-finish",       {FORWARD},           UPGRADE,       0, V1,   V2,    AGAIN,      "apply-after:3"},
+        {"recover-restart",      {APPLY},             "restart web", 0, V1,   V1,    ONCE,       "apply-after:2"},
 };
 /* clang-format on */
 const unsigned n_flows = sizeof flows / sizeof *flows;

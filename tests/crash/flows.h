@@ -7,8 +7,9 @@
 enum { FLOW_SETUP_MAX = 4 };
 
 typedef enum FlowFlags {
-        FLOW_PUTS_BACK = 1, /* it fails and puts everything back: what is after is what was before */
+        FLOW_PUTS_BACK = 1,  /* it fails and puts everything back: what is after is what was before */
         FLOW_NO_RECORDS = 2, /* no transaction: whatever happens, the next command completes it */
+        FLOW_REPEATS = 4,    /* done again, it succeeds and changes nothing more */
 } FlowFlags;
 
 typedef struct FlowState {
@@ -23,8 +24,8 @@ typedef struct Flow {
         int status;                        /* its exit status when nobody disturbs it */
         FlowState before, after;
         unsigned flags;
-        const char *crash_at; /* the command dies at this crash point first, and what is swept is the recovery; or NULL */
-        const char *again;    /* when recovery ended after: this changes nothing more, with exit status 0; or NULL */
+        const char
+                *crash_at; /* the command dies at this crash point first, and what is swept is the recovery; or NULL */
 } Flow;
 
 extern const Flow flows[];

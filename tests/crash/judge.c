@@ -14,8 +14,9 @@
 
 enum { RECOVER_LIMIT_MSEC = 5000, RECOVER_LIMIT_SLOW_MSEC = 20000, EXPORT_SIZE = 1 << 20 };
 
-/* What must be as before or as after. The log's content is the program's own; that it exists after a first failed start is wanted. */
-static const char *const trees[] = {"opt/pawl", "etc/pawl", "var/lib/pawl-data", "run/pawl/step", "run/pawl/hold", NULL};
+/* What must be as before or as after. The log is the program's own: after a first start that failed, it stays. */
+static const char *const trees[] = {"opt/pawl",      "etc/pawl",      "var/lib/pawl-data",
+                                    "run/pawl/step", "run/pawl/hold", NULL};
 
 /* What the journal says about the flow: the first transaction behind the kept head. */
 typedef struct Facts {
@@ -92,7 +93,8 @@ static bool facts_read(World *w, uint64_t after, Facts *ret) {
         bool is_there;
 
         *ret = (Facts){.class = 0xcbf29ce484222325};
-        if (world_pawl_begin(w, "journal export", NULL, "export", &pid) < 0 || world_pawl_end(pid, RECOVER_LIMIT_SLOW_MSEC) != 0)
+        if (world_pawl_begin(w, "journal export", NULL, "export", &pid) < 0 ||
+            world_pawl_end(pid, RECOVER_LIMIT_SLOW_MSEC) != 0)
                 return false;
         (void)snprintf(path, sizeof path, "%s/export", w->base);
         file = fopen(path, "re");
@@ -182,7 +184,8 @@ static bool log_is_right(View *v) {
         char path[WORLD_PATH_SIZE + 32];
         struct stat st;
         bool is_removed = v->is_after && strstr(flow->command, "remove") != NULL;
-        bool must_be_there = !is_removed && (flow->before.version != NULL || (v->is_after && flow->after.version != NULL));
+        bool must_be_there =
+                !is_removed && (flow->before.version != NULL || (v->is_after && flow->after.version != NULL));
 
         (void)snprintf(path, sizeof path, "%s/var/log/pawl/web.log", v->judge->world->root);
         if (is_removed && lstat(path, &st) == 0)
@@ -243,15 +246,14 @@ static bool nothing_is_left_to_do(View *v) {
 
 static bool works_again(View *v) {
         const Flow *flow = v->judge->flow;
-        const char *line = v->is_after ? flow->again : flow->command;
         bool may_be_held = (flow->flags & FLOW_PUTS_BACK) != 0;
         WorldRun run;
 
-        if (line == NULL)
+        if (v->is_after && (flow->flags & FLOW_REPEATS) == 0)
                 return true;
-        world_pawl(v->judge->world, line, NULL, &run);
+        world_pawl(v->judge->world, flow->command, NULL, &run);
         if (run.status != (v->is_after ? 0 : flow->status) && !(may_be_held && run.status == 0))
-                return object(v, "\"%s\" afterwards: exit status %d: %.1500s", line, run.status, run.output);
+                return object(v, "\"%s\" afterwards: exit status %d: %.1500s", flow->command, run.status, run.output);
         v->is_after = true;
         return files_are_right(v) && right_one_runs(v);
 }
@@ -333,7 +335,8 @@ static bool states_are_meant(Judge *j) {
 
         v = (View){.judge = j, .of = &c, .is_after = true};
         if (!right_one_runs(&v) || (is_put_back && !tree_diff(j->before, j->after, c.text, sizeof c.text))) {
-                (void)fprintf(stderr, "crash: %s: undisturbed, it does not end as its row says: %s\n", j->flow->name, c.text);
+                (void)fprintf(stderr, "crash: %s: undisturbed, it does not end as its row says: %s\n", j->flow->name,
+                              c.text);
                 return false;
         }
         return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lets pawl recover, and says whether the promise was kept: everything as before or everything as after, and which of the two.
  *
+ *   O0 undisturbed, it ends as meant (asked by the sweep)
  *   O1 recovery succeeds    O2 files as before or as after    O3 after what was told or committed, before otherwise
  *   O4 the journal is sound, the transaction ended            O5 a second recovery finds nothing to do
  *   O6 what belongs to others is untouched, and exactly the right program runs
@@ -23,10 +24,10 @@ typedef struct Judge {
 } Judge;
 
 typedef struct JudgeCase {
-        const char *output;  /* what the flow said before it died, */
-        int status;          /* and its exit status; -1: it was killed */
-        const char *mutant;  /* for the recovering process; NULL: none */
-        const char *oracle;  /* out: which one objects; static */
+        const char *output; /* what the flow said before it died, */
+        int status;         /* and its exit status; -1: it was killed */
+        const char *mutant; /* for the recovering process; NULL: none */
+        const char *oracle; /* out: which one objects; static */
         char text[JUDGE_TEXT_SIZE];
 } JudgeCase;
 

@@ -54,14 +54,31 @@ static uint64_t now_msec(void) {
 
 /* ---- Options ---- */
 
-enum { OPT_FLOW = 'f', OPT_AT = 'a', OPT_ENTRY = 'e', OPT_EXIT = 'x', OPT_BLIND = 'b', OPT_FULL = 'F', OPT_SAMPLE = 's' };
+enum {
+        OPT_FLOW = 'f',
+        OPT_AT = 'a',
+        OPT_ENTRY = 'e',
+        OPT_EXIT = 'x',
+        OPT_BLIND = 'b',
+        OPT_FULL = 'F',
+        OPT_SAMPLE = 's'
+};
 enum { OPT_SEED = 'S', OPT_JOBS = 'j', OPT_MUTANT = 'm', OPT_MUTANTS = 'M', OPT_LIST = 'l' };
 
 static const struct option options[] = {
-        {"flow", 1, NULL, OPT_FLOW},     {"at", 1, NULL, OPT_AT},         {"entry", 0, NULL, OPT_ENTRY}, {"exit", 0, NULL, OPT_EXIT},
-        {"blind", 0, NULL, OPT_BLIND},   {"full", 0, NULL, OPT_FULL},     {"sample", 1, NULL, OPT_SAMPLE},
-        {"seed", 1, NULL, OPT_SEED},     {"jobs", 1, NULL, OPT_JOBS},     {"mutant", 1, NULL, OPT_MUTANT},
-        {"mutants", 0, NULL, OPT_MUTANTS}, {"list", 0, NULL, OPT_LIST},   {NULL, 0, NULL, 0},
+        {"flow", 1, NULL, OPT_FLOW},
+        {"at", 1, NULL, OPT_AT},
+        {"entry", 0, NULL, OPT_ENTRY},
+        {"exit", 0, NULL, OPT_EXIT},
+        {"blind", 0, NULL, OPT_BLIND},
+        {"full", 0, NULL, OPT_FULL},
+        {"sample", 1, NULL, OPT_SAMPLE},
+        {"seed", 1, NULL, OPT_SEED},
+        {"jobs", 1, NULL, OPT_JOBS},
+        {"mutant", 1, NULL, OPT_MUTANT},
+        {"mutants", 0, NULL, OPT_MUTANTS},
+        {"list", 0, NULL, OPT_LIST},
+        {NULL, 0, NULL, 0},
 };
 
 static void take_samples(SweepOptions *o, int c) {
@@ -188,8 +205,8 @@ static bool run_workers(const Kill *k) {
 /* ---- The report ---- */
 
 static void print_line(const char *name, const SweepResult *r, uint64_t msec) {
-        (void)printf("%-22s %7" PRIu64 " %7" PRIu64 " %9" PRIu64 " %8.1f\n", name, r->n_points, r->n_runs, r->n_failures,
-                     (double)msec / 1000);
+        (void)printf("%-22s %7" PRIu64 " %7" PRIu64 " %9" PRIu64 " %8.1f\n", name, r->n_points, r->n_runs,
+                     r->n_failures, (double)msec / 1000);
 }
 
 static bool report(const Kill *k) {
@@ -244,7 +261,8 @@ int main(int argc, char **argv) {
                 return list();
         if (!k.is_mutants && !k.is_sampled && !choose_sample(&k))
                 return 1;
-        totals = mmap(NULL, sizeof(Total[JOBS_MAX][FLOWS_MAX]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        totals = mmap(NULL, sizeof(Total[JOBS_MAX][FLOWS_MAX]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                      0);
         if (totals == MAP_FAILED || n_flows > FLOWS_MAX)
                 return 1;
         is_fine = k.is_mutants ? mutants_begin() && run_workers(&k) : run_workers(&k);

@@ -47,7 +47,12 @@ bool mutants_begin(void) {
 /* ---- Trying one ---- */
 
 static bool try_flow(World *world, const Mutant *mutant, const char *name, uint32_t seed, Catch *ret) {
-        SweepOptions options = {.sample = 100, .only_entry = true, .n_workers = 1, .seed = seed, .ends_at_first = true, .is_quiet = true};
+        SweepOptions options = {.sample = 100,
+                                .only_entry = true,
+                                .n_workers = 1,
+                                .seed = seed,
+                                .ends_at_first = true,
+                                .is_quiet = true};
         const Flow *flow = flow_find(name);
         SweepResult result = {0};
 
@@ -66,7 +71,8 @@ static bool try_sweep(World *world, const Mutant *mutant, uint32_t seed, Catch *
         bool is_fine = true;
 
         (void)snprintf(list, sizeof list, "%s", mutant->flows);
-        for (char *name = strtok_r(list, " ", &rest); is_fine && !ret->is_caught && name != NULL; name = strtok_r(NULL, " ", &rest))
+        for (char *name = strtok_r(list, " ", &rest); is_fine && !ret->is_caught && name != NULL;
+             name = strtok_r(NULL, " ", &rest))
                 is_fine = try_flow(world, mutant, name, seed, ret);
         return is_fine;
 }
@@ -120,12 +126,13 @@ bool mutants_report(void) {
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 const Mutant *m = &mutants[i];
                 const Catch *c = &catches[i];
-                bool is_harmless = m->reach == MUTANT_HARMLESS, is_mistake = !is_harmless && m->reach != MUTANT_ELSEWHERE;
-                const char *word = m->reach == MUTANT_ELSEWHERE          ? "elsewhere"
-                                   : !c->is_tried                    ? "NOT TRIED"
-                                   : c->is_caught == !is_harmless    ? (is_harmless ? "harmless" : "caught")
-                                   : is_harmless                     ? "NOT HARMLESS"
-                                                                     : "LIVES";
+                bool is_harmless = m->reach == MUTANT_HARMLESS,
+                     is_mistake = !is_harmless && m->reach != MUTANT_ELSEWHERE;
+                const char *word = m->reach == MUTANT_ELSEWHERE   ? "elsewhere"
+                                   : !c->is_tried                 ? "NOT TRIED"
+                                   : c->is_caught == !is_harmless ? (is_harmless ? "harmless" : "caught")
+                                   : is_harmless                  ? "NOT HARMLESS"
+                                                                  : "LIVES";
 
                 (void)printf("%-24s %-12s %s\n", m->name, word, c->is_caught ? c->by : m->rule);
                 n_mistakes += is_mistake;

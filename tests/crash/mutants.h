@@ -9,9 +9,9 @@ typedef enum MutantReach {
         MUTANT_RUN,     /* made by the process that is killed */
         MUTANT_RECOVER, /* by the one that recovers */
         MUTANT_BOTH,
-        MUTANT_TWO,      /* shows only when two pawls meet: crash.two knows the scenario */
+        MUTANT_TWO,       /* shows only when two pawls meet: crash.two knows the scenario */
         MUTANT_ELSEWHERE, /* a kill cannot show it: it takes a power cut, a full disk, damage; other tests have them */
-        MUTANT_HARMLESS, /* no mistake: it must make no difference */
+        MUTANT_HARMLESS,  /* no mistake: it must make no difference */
 } MutantReach;
 
 typedef struct Mutant {

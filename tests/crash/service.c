@@ -205,7 +205,8 @@ void service_end_all(const char *root) {
 
 static bool ask_once(int port, char *ret_version, size_t size) {
         static const char question[] = "GET / HTTP/1.0\r\n\r\n", greeting[] = "hello from ";
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         const struct timeval limit = {.tv_sec = 1};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -222,7 +223,8 @@ static bool ask_once(int port, char *ret_version, size_t size) {
         at = strstr(text, greeting);
         if (at == NULL)
                 return false;
-        (void)snprintf(ret_version, size, "%.*s", (int)strcspn(at + sizeof greeting - 1, "\n"), at + sizeof greeting - 1);
+        (void)snprintf(ret_version, size, "%.*s", (int)strcspn(at + sizeof greeting - 1, "\n"),
+                       at + sizeof greeting - 1);
         return true;
 }
 

@@ -10,7 +10,7 @@ enum { SERVICE_BLOCK_SIZE = 8192, SERVICE_PATH_SIZE = 512 };
 
 /* A running program, so that another one just like it can be started in a copy of its root. */
 typedef struct Service {
-        pid_t pid; /* 0: none runs */
+        pid_t pid;                                                           /* 0: none runs */
         char arguments[SERVICE_BLOCK_SIZE], environment[SERVICE_BLOCK_SIZE]; /* as in /proc: each ends with NUL */
         size_t n_arguments, n_environment;
         char directory[SERVICE_PATH_SIZE], log[SERVICE_PATH_SIZE];

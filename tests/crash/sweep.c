@@ -42,12 +42,13 @@ static void print_failure(const Sweep *s, const Point *p, const JudgeCase *c) {
         if (s->options->mutant != NULL)
                 (void)snprintf(mutant, sizeof mutant, " --mutant %s", s->options->mutant);
         n = snprintf(text, sizeof text,
-                     "FAILED %s, killed at %s of %" PRIu64 "%s: %s\n    event: %s %s%s%s%s\n    %s\n    again: crash.kill --flow %s --at "
+                     "FAILED %s, killed at %s of %" PRIu64
+                     "%s: %s\n    event: %s %s%s%s%s\n    %s\n    again: crash.kill --flow %s --at "
                      "%" PRIu64 " --%s%s%s\n",
                      s->flow->name, end, p->n, p->is_blind ? ", DONE unseen" : "", c->oracle,
-                     s->traced.fired ? event->name : "none: it ran to its end", event->path, event->path2[0] != 0 ? " -> " : "",
-                     event->path2, s->flow->crash_at != NULL ? " (of recover)" : "", c->text, s->flow->name, p->n, end,
-                     p->is_blind ? " --blind" : "", mutant);
+                     s->traced.fired ? event->name : "none: it ran to its end", event->path,
+                     event->path2[0] != 0 ? " -> " : "", event->path2, s->flow->crash_at != NULL ? " (of recover)" : "",
+                     c->text, s->flow->name, p->n, end, p->is_blind ? " --blind" : "", mutant);
         (void)!write(STDOUT_FILENO, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 }
 
@@ -62,7 +63,8 @@ static void judged_badly(Sweep *s, const Point *p, const JudgeCase *c) {
 
 /* The flow up to its own death, where it is the recovery that is swept. */
 static void crash_first(Sweep *s, char *ret_output, size_t size) {
-        const WorldEnv env = {.mutant = s->options->mutant_runs ? s->options->mutant : NULL, .crash_at = s->flow->crash_at};
+        const WorldEnv env = {.mutant = s->options->mutant_runs ? s->options->mutant : NULL,
+                              .crash_at = s->flow->crash_at};
         static WorldRun run;
 
         world_pawl(s->world, s->flow->command, &env, &run);
@@ -89,7 +91,9 @@ static int run_point(Sweep *s, const Point *p) {
         s->result->n_runs++;
         if (r != 0 || s->traced.timed_out) {
                 (void)fprintf(stderr, "crash: %s at %" PRIu64 ": the tracer gave up (%d): %s\n", s->flow->name, p->n, r,
-                              r > 0 ? s->traced.problem : s->traced.timed_out ? "it hangs" : strerror(-r));
+                              r > 0                 ? s->traced.problem
+                              : s->traced.timed_out ? "it hangs"
+                                                    : strerror(-r));
                 return -1;
         }
         (void)snprintf(both, sizeof both, "%s%s", first, s->output);
@@ -124,6 +128,18 @@ static int run_all_of(Sweep *s, uint64_t n, bool is_last) {
         return r;
 }
 
+/* Whoever is not killed ends as it should, too. */
+static void look_undisturbed(Sweep *s, int wanted) {
+        int status = s->traced.wait_status;
+        JudgeCase c = {.oracle = "O0 undisturbed"};
+
+        if (WIFEXITED(status) && WEXITSTATUS(status) == wanted)
+                return;
+        (void)snprintf(c.text, sizeof c.text, "exit status %d, not %d: %.2000s",
+                       WIFEXITED(status) ? WEXITSTATUS(status) : -1, wanted, s->output);
+        judged_badly(s, &(Point){0}, &c);
+}
+
 /* How many events there are when nobody strikes. 0: it cannot be told. */
 static uint64_t count_events(Sweep *s) {
         const SweepOptions *o = s->options;
@@ -135,8 +151,11 @@ static uint64_t count_events(Sweep *s) {
                 return 0;
         if (is_recovery)
                 crash_first(s, s->output, sizeof s->output);
-        if (world_trace(s->world, is_recovery ? "recover" : s->flow->command, &env, &spec, &s->traced, s->output) == 0)
+        if (world_trace(s->world, is_recovery ? "recover" : s->flow->command, &env, &spec, &s->traced, s->output) ==
+            0) {
+                look_undisturbed(s, is_recovery ? 0 : s->flow->status);
                 return s->traced.n_events;
+        }
         (void)fprintf(stderr, "crash: %s: the tracer gave up: %s\n", s->flow->name, s->traced.problem);
         return 0;
 }

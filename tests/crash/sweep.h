@@ -5,17 +5,17 @@
 #include "tests/crash/judge.h"
 
 typedef struct SweepOptions {
-        uint64_t at;                  /* only this point; 0: all */
-        bool only_entry, only_exit;   /* neither: entry of all, exit of the sampled and the last */
-        unsigned sample;              /* percent of the points taken at entry */
-        unsigned sample_exit;         /* percent of the points taken at exit */
-        unsigned sample_done;         /* percent at which recovery also runs blind to DONE */
-        uint32_t seed;                /* which ones: the same seed, the same points */
-        unsigned worker, n_workers;   /* point n is worker n % n_workers' */
-        const char *mutant;           /* NULL: none */
+        uint64_t at;                       /* only this point; 0: all */
+        bool only_entry, only_exit;        /* neither: entry of all, exit of the sampled and the last */
+        unsigned sample;                   /* percent of the points taken at entry */
+        unsigned sample_exit;              /* percent of the points taken at exit */
+        unsigned sample_done;              /* percent at which recovery also runs blind to DONE */
+        uint32_t seed;                     /* which ones: the same seed, the same points */
+        unsigned worker, n_workers;        /* point n is worker n % n_workers' */
+        const char *mutant;                /* NULL: none */
         bool mutant_runs, mutant_recovers; /* in which process */
         bool ends_at_first;
-        bool is_quiet;                /* failures are not printed */
+        bool is_quiet; /* failures are not printed */
 } SweepOptions;
 
 typedef struct SweepResult {

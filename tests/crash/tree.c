@@ -33,7 +33,8 @@ static char *read_whole(const char *path, size_t *ret_size) {
 }
 
 /* Calls `each` for the sorted names in a directory; ends with the first result that is not 0. */
-static int each_name(const char *path, int (*each)(const char *path, const char *name, void *userdata), void *userdata) {
+static int each_name(const char *path, int (*each)(const char *path, const char *name, void *userdata),
+                     void *userdata) {
         struct dirent **names = NULL;
         int n = scandir(path, &names, NULL, alphasort), r = n < 0 ? -errno : 0;
 
@@ -203,8 +204,8 @@ static int lines_path(Lines *lines, const char *path) {
                 return errno == ENOENT ? 0 : -errno;
         describe_content(full, &st, content, sizeof content);
         if (lines->detail == TREE_EXACT)
-                (void)snprintf(exact, sizeof exact, " #%lu %ld.%09ld", (unsigned long)st.st_ino, (long)st.st_ctim.tv_sec,
-                               st.st_ctim.tv_nsec);
+                (void)snprintf(exact, sizeof exact, " #%lu %ld.%09ld", (unsigned long)st.st_ino,
+                               (long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
         (void)snprintf(line, sizeof line, "%s %s %o %u:%u%s%s\n", path,
                        S_ISDIR(st.st_mode)   ? "dir"
                        : S_ISLNK(st.st_mode) ? "link"

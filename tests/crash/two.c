@@ -42,7 +42,8 @@ static bool pawl(const char *line, int status) {
         static WorldRun run;
 
         world_pawl(&world, line, &env, &run);
-        return run.status == status || fails("\"%s\": exit status %d, not %d: %.1500s", line, run.status, status, run.output);
+        return run.status == status ||
+               fails("\"%s\": exit status %d, not %d: %.1500s", line, run.status, status, run.output);
 }
 
 static bool pawl_dies(const char *line, const char *where) {
@@ -51,7 +52,8 @@ static bool pawl_dies(const char *line, const char *where) {
 
         env.crash_at = where;
         world_pawl(&world, line, &env, &run);
-        return run.status == 128 + 9 || fails("\"%s\" did not die at %s: %d: %.1500s", line, where, run.status, run.output);
+        return run.status == 128 + 9 ||
+               fails("\"%s\" did not die at %s: %d: %.1500s", line, where, run.status, run.output);
 }
 
 /* A pawl that was begun, and where it stands still. */
@@ -108,7 +110,8 @@ static bool other_end(Other *o, int status) {
         if (o->gate[0] != 0)
                 (void)unlink(o->gate);
         found = world_pawl_end(o->pid, WAIT_MSEC);
-        return found == status || fails("%s: exit status %d, not %d: %.1500s", o->name, found, status, output_of(o->name));
+        return found == status ||
+               fails("%s: exit status %d, not %d: %.1500s", o->name, found, status, output_of(o->name));
 }
 
 /* ---- What is there ---- */
@@ -175,17 +178,17 @@ static bool keep_all(void) {
 static bool one_service(void) {
         Other first, second;
 
-        return pawl("apply web.yaml", 0) && other_begin(&first, "first", UPGRADE, "apply-before:3") && other_stands(&first) &&
-               pawl(NEXT, 3) && other_begin(&second, "second", NEXT " --wait 20s", NULL) && other_end(&first, 0) &&
-               other_end(&second, 0) && runs("v5", 1) && pawl("journal verify", 0);
+        return pawl("apply web.yaml", 0) && other_begin(&first, "first", UPGRADE, "apply-before:3") &&
+               other_stands(&first) && pawl(NEXT, 3) && other_begin(&second, "second", NEXT " --wait 20s", NULL) &&
+               other_end(&first, 0) && other_end(&second, 0) && runs("v5", 1) && pawl("journal verify", 0);
 }
 
 static bool two_services(void) {
         Other first;
 
         return other_begin(&first, "first", "apply web.yaml", "apply-before:5") && other_stands(&first) &&
-               pawl("apply auto-one.yaml", 0) && runs("v1", 1) && pawl("recover", 0) && other_end(&first, 0) && runs("v1", 2) &&
-               pawl("journal verify", 0);
+               pawl("apply auto-one.yaml", 0) && runs("v1", 1) && pawl("recover", 0) && other_end(&first, 0) &&
+               runs("v1", 2) && pawl("journal verify", 0);
 }
 
 /* Nothing is there yet: directories, key and journal are made by both, and both end with the same ones. */
@@ -199,8 +202,8 @@ static bool first_ever(void) {
                 /* Both must be waited for, whatever the first says. */
                 bool is_first_fine = other_end(&first, 0), is_second_fine = other_end(&second, 0);
 
-                if (!is_first_fine || !is_second_fine || !runs("v1", 2) || !pawl("journal verify", 0) || !pawl("restart one", 0) ||
-                    !pawl("restart two", 0))
+                if (!is_first_fine || !is_second_fine || !runs("v1", 2) || !pawl("journal verify", 0) ||
+                    !pawl("restart one", 0) || !pawl("restart two", 0))
                         return false;
         }
         return true;
@@ -215,7 +218,8 @@ static bool same_port(void) {
 
 /* What the dead one started lives on; the next neither waits for it nor leaves it. */
 static bool dead_holder(void) {
-        return pawl("apply web.yaml", 0) && pawl_dies(UPGRADE, "commit-before") && runs("v2", 1) && pawl(NEXT, 0) && runs("v5", 1);
+        return pawl("apply web.yaml", 0) && pawl_dies(UPGRADE, "commit-before") && runs("v2", 1) && pawl(NEXT, 0) &&
+               runs("v5", 1);
 }
 
 static bool edit_before_apply(void) {
@@ -224,7 +228,8 @@ static bool edit_before_apply(void) {
 
         return pawl("apply web.yaml", 0) && other_begin(&first, "first", "apply changed.yaml", "apply-before:2") &&
                other_stands(&first) && file_write("etc/pawl/web/env", edit) && other_end(&first, 9) &&
-               file_is("etc/pawl/web/env", edit) && pawl("recover", 0) && file_is("etc/pawl/web/env", edit) && runs("v1", 1);
+               file_is("etc/pawl/web/env", edit) && pawl("recover", 0) && file_is("etc/pawl/web/env", edit) &&
+               runs("v1", 1);
 }
 
 static bool edit_after_crash(void) {
@@ -232,7 +237,8 @@ static bool edit_after_crash(void) {
 
         return pawl("apply web.yaml", 0) && pawl_dies("apply changed.yaml", "commit-before") &&
                file_write("etc/pawl/web/env", edit) && pawl("recover", 6) && file_is("etc/pawl/web/env", edit) &&
-               pawl("apply web.yaml", 7) && pawl("list", 0) && keep_all() && file_is("etc/pawl/web/env", edit) && pawl("recover", 0);
+               pawl("apply web.yaml", 7) && pawl("list", 0) && keep_all() && file_is("etc/pawl/web/env", edit) &&
+               pawl("recover", 0);
 }
 
 /* Recovery has looked already, and is about to put back. */
@@ -242,8 +248,8 @@ static bool edit_before_revert(void) {
 
         return pawl("apply web.yaml", 0) && pawl_dies("apply changed.yaml", "commit-before") &&
                other_begin(&first, "first", "recover", "revert-before:2") && other_stands(&first) &&
-               file_write("etc/pawl/web/env", edit) && other_end(&first, 6) && file_is("etc/pawl/web/env", edit) && keep_all() &&
-               file_is("etc/pawl/web/env", edit) && pawl("recover", 0);
+               file_write("etc/pawl/web/env", edit) && other_end(&first, 6) && file_is("etc/pawl/web/env", edit) &&
+               keep_all() && file_is("etc/pawl/web/env", edit) && pawl("recover", 0);
 }
 
 /* Names that look like ours, and are somebody's: of a transaction that never was, or beside what is written. */
@@ -258,9 +264,10 @@ static bool look_alike(void) {
         is_fine = pawl("init", 0) && (mkdir(folder, 0755) == 0 || fails("could not make %s", folder));
         for (size_t i = 0; is_fine && names[i] != NULL; i++)
                 is_fine = file_write(names[i], theirs);
-        is_fine = is_fine && pawl("apply web.yaml", 0) && file_write("etc/pawl/web/.pawl-7-1", theirs) && pawl_dies(UPGRADE, "commit-before") &&
-                  pawl("recover", 0) && pawl(UPGRADE, 0) && pawl(NEXT, 0) && pawl("rollback web", 0) && pawl("recover", 0) &&
-                  file_is("etc/pawl/web/.pawl-7-1", theirs) && pawl("remove web --purge --yes", 0) && runs("", 0);
+        is_fine = is_fine && pawl("apply web.yaml", 0) && file_write("etc/pawl/web/.pawl-7-1", theirs) &&
+                  pawl_dies(UPGRADE, "commit-before") && pawl("recover", 0) && pawl(UPGRADE, 0) && pawl(NEXT, 0) &&
+                  pawl("rollback web", 0) && pawl("recover", 0) && file_is("etc/pawl/web/.pawl-7-1", theirs) &&
+                  pawl("remove web --purge --yes", 0) && runs("", 0);
         for (size_t i = 0; is_fine && names[i] != NULL; i++)
                 is_fine = file_is(names[i], theirs);
         return is_fine;

@@ -49,7 +49,8 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
         l->words[n++] = w->pawl;
         l->words[n++] = root_flag;
         l->words[n++] = w->root;
-        for (char *word = strtok_r(l->text, " ", &rest); word != NULL && n + 1 < WORDS_MAX; word = strtok_r(NULL, " ", &rest))
+        for (char *word = strtok_r(l->text, " ", &rest); word != NULL && n + 1 < WORDS_MAX;
+             word = strtok_r(NULL, " ", &rest))
                 l->words[n++] = word;
         l->words[n] = NULL;
         n = 0;
@@ -130,7 +131,8 @@ void world_pawl(World *w, const char *line, const WorldEnv *env, WorldRun *ret) 
         output_take(open(path, O_RDONLY | O_CLOEXEC), ret->output);
 }
 
-int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spec, TracerResult *ret, char *ret_output) {
+int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spec, TracerResult *ret,
+                char *ret_output) {
         int fd = output_open(w, "output"), r;
         Line l;
 
@@ -155,7 +157,8 @@ static int say(int r, const char *what, const char *path) {
 }
 
 static bool port_is_free(int port) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
@@ -207,7 +210,8 @@ static int write_spec(const World *w, const char *name, WorldPort port, const ch
 static int write_auto_spec(const World *w, const char *file, const char *name) {
         char text[256];
 
-        (void)snprintf(text, sizeof text, "pawl: 1\nname: %s\nsource: ./web-v1\nversion: v1\nport: auto\nhealth: gc\n", name);
+        (void)snprintf(text, sizeof text, "pawl: 1\nname: %s\nsource: ./web-v1\nversion: v1\nport: auto\nhealth: gc\n",
+                       name);
         return write_file(w->files, file, text, 0644);
 }
 
@@ -220,8 +224,8 @@ static int copy_examples(const World *w) {
         (void)snprintf(folder, sizeof folder, "%s", w->pawl);
         *strrchr(folder, '/') = 0;
         for (size_t i = 0; r == 0 && i < sizeof names / sizeof *names; i++) {
-                (void)snprintf(from, sizeof from, "%s%s/%s", given != NULL ? given : folder, given != NULL ? "" : "/examples",
-                               names[i]);
+                (void)snprintf(from, sizeof from, "%s%s/%s", given != NULL ? given : folder,
+                               given != NULL ? "" : "/examples", names[i]);
                 (void)snprintf(to, sizeof to, "%s/%s", w->files, names[i]);
                 r = tree_copy(from, to);
                 if (r < 0)
