@@ -24,15 +24,18 @@ Direction decide_direction(const Trail *t, bool forward_wanted, bool inputs_pres
 }
 
 const char *direction_name(Direction d) {
-        static const char *const names[] = {
-                [DIRECTION_NONE] = "none", [DIRECTION_FINISH] = "finish", [DIRECTION_REVERSE] = "reverse", [DIRECTION_FORWARD] = "forward"};
+        static const char *const names[] = {[DIRECTION_NONE] = "none",
+                                            [DIRECTION_FINISH] = "finish",
+                                            [DIRECTION_REVERSE] = "reverse",
+                                            [DIRECTION_FORWARD] = "forward"};
         return names[d];
 }
 
 const char *verdict_name(Verdict v) {
         static const char *const names[VERDICT_COUNT] = {
-                [VERDICT_NOTHING] = "nothing", [VERDICT_REVERT] = "put back",  [VERDICT_STUCK] = "stuck",  [VERDICT_LATER] = "later",
-                [VERDICT_HOLD] = "hold",       [VERDICT_BLOCKED] = "blocked", [VERDICT_FINISH] = "finish",
+                [VERDICT_NOTHING] = "nothing", [VERDICT_REVERT] = "put back", [VERDICT_STUCK] = "stuck",
+                [VERDICT_LATER] = "later",     [VERDICT_HOLD] = "hold",       [VERDICT_BLOCKED] = "blocked",
+                [VERDICT_FINISH] = "finish",
         };
         return names[v];
 }
@@ -72,7 +75,8 @@ static bool verdict_stays(Verdict v) {
 /* What a person keeps stays as well. A debt is still paid: the program is to see what was decided. */
 static bool is_kept(const Trail *t, uint32_t k, uint32_t below) {
         const TrailStep *s = &t->steps[k];
-        return s->has_intent && !s->is_undone && s->resolution == RESOLUTION_KEEP && t->plan->steps[below].debt != DEBT_OWE;
+        return s->has_intent && !s->is_undone && s->resolution == RESOLUTION_KEEP &&
+               t->plan->steps[below].debt != DEBT_OWE;
 }
 
 static bool something_stays_on(const Trail *t, const Verdict *verdicts, uint32_t i) {

@@ -19,7 +19,7 @@ const char *direction_name(Direction d);
 
 typedef enum Verdict {
         VERDICT_NOTHING, /* never intended, already undone, resolved, or a check */
-        VERDICT_REVERT,  /* put it back (also when it looks as before: what a dead process put back may not be durable yet) */
+        VERDICT_REVERT, /* put it back (also when it looks as before: what a dead process put back may not be durable yet) */
         VERDICT_STUCK,   /* foreign: leave it, report it */
         VERDICT_LATER,   /* unreachable now: no record, try again */
         VERDICT_HOLD,    /* recovery failed or died here too often, or a newer pawl wrote it */

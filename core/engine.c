@@ -90,8 +90,8 @@ Engine *engine_free(Engine *e) {
 
 static char *actor_name(void) {
         char host[256] = "";
-        const char *operator = getenv("PAWL_OPERATOR"), *sudo = getenv("SUDO_USER");
-        if (operator && *operator)
+        const char *operator= getenv("PAWL_OPERATOR"), *sudo = getenv("SUDO_USER");
+        if (operator&& * operator)
                 return strdup(operator);
         (void)gethostname(host, sizeof(host) - 1);
         struct passwd *pw = getpwuid(getuid());
@@ -121,7 +121,8 @@ static int dirs_make(Engine *e, Error *err) {
         for (size_t i = 0; i < ELEMENTSOF(engine_dirs); i++) {
                 if (fs_exists(e->root, engine_dirs[i].path))
                         continue;
-                int r = fs_mkdir_all_durably(e->root, engine_dirs[i].path, engine_dirs[i].mode, FS_OWNER_KEEP, NULL, err);
+                int r = fs_mkdir_all_durably(e->root, engine_dirs[i].path, engine_dirs[i].mode, FS_OWNER_KEEP, NULL,
+                                             err);
                 if (r == -EACCES || r == -EPERM)
                         error_hint(err, "Run it as root, or try it out under another root: --root DIR.");
                 if (r < 0)
@@ -171,9 +172,10 @@ static int genesis_body(Engine *e, const char *promise, uint8_t **ret, size_t *r
         (void)gethostname(host, sizeof(host) - 1);
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_bytes(v, "nonce", nonce, sizeof(nonce), err)) < 0 || (r = value_set_text(v, "root", e->root_path, err)) < 0 ||
-            (r = value_set_text(v, "promise", promise, err)) < 0 || (r = value_set_text(v, "pawl", PAWL_VERSION, err)) < 0 ||
-            (r = value_set_text(v, "host", host, err)) < 0)
+        if ((r = value_set_bytes(v, "nonce", nonce, sizeof(nonce), err)) < 0 ||
+            (r = value_set_text(v, "root", e->root_path, err)) < 0 ||
+            (r = value_set_text(v, "promise", promise, err)) < 0 ||
+            (r = value_set_text(v, "pawl", PAWL_VERSION, err)) < 0 || (r = value_set_text(v, "host", host, err)) < 0)
                 return r;
         return body_encode(RECORD_GENESIS, v, NULL, ret, ret_size, err);
 }
@@ -211,7 +213,8 @@ static int open_for_reading(Engine *e, Error *err) {
 /* A request id becomes part of a row's key. */
 static int request_id_check(const char *id, Error *err) {
         size_t n = id ? strlen(id) : 1;
-        if (n > 0 && n <= 128 && (!id || strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") == n))
+        if (n > 0 && n <= 128 &&
+            (!id || strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") == n))
                 return 0;
         return error_set(err, -EINVAL, ERR_USAGE, "Use 1 to 128 of A-Z a-z 0-9 . _ : -", "the request id is not one");
 }
@@ -240,7 +243,11 @@ static int host_init(Engine *e, Error *err) {
         if (r < 0)
                 return r;
         e->wait_usec = (uint64_t)value_get_int(e->config, "wait", 0);
-        e->host = (Host){.root = e->root, .root_path = e->root_path, .config = e->config, .calls = &e->host_calls, .http = e->http};
+        e->host = (Host){.root = e->root,
+                         .root_path = e->root_path,
+                         .config = e->config,
+                         .calls = &e->host_calls,
+                         .http = e->http};
         memcpy(e->host.boot, e->boot, sizeof(e->boot));
         if (e->journal)
                 hex_encode(journal_id(e->journal), 4, e->host.tag);
@@ -286,7 +293,8 @@ int engine_row(Engine *e, const char *key, Value **ret, Error *err) {
         if (e->host_key && value_has_secret(row)) {
                 r = secrets_tx_key(e->journal, e->host_key, (uint64_t)value_get_int(row, "tx", 0), &seal, err);
                 if (r == -ENOENT)
-                        return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "the key of the secrets in \"%s\" is gone", key);
+                        return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "the key of the secrets in \"%s\" is gone",
+                                         key);
                 if (r == 0)
                         r = unseal_tree(seal, row, err);
                 if (r < 0)
@@ -344,7 +352,9 @@ int engine_service_row(Engine *e, const char *service, Value **ret, Error *err) 
                 r = engine_row(e, key, ret, err);
         if (r != -ENOENT && r != -ENAMETOOLONG)
                 return r;
-        r = error_set(err, -ENOENT, ERR_NO_SERVICE, "Run \"pawl list\" to see the services, \"pawl deploy\" to make one.", "there is no service \"%s\"", service);
+        r = error_set(err, -ENOENT, ERR_NO_SERVICE,
+                      "Run \"pawl list\" to see the services, \"pawl deploy\" to make one.",
+                      "there is no service \"%s\"", service);
         suggest_service(e, service, err);
         return r;
 }

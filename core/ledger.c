@@ -46,7 +46,8 @@ int ledger_add(Ledger *l, RecordKind kind, uint32_t step, Value *body, Error *er
                 r = body_encode(kind, sealed, NULL, &data, &size, err);
         if (r < 0)
                 return r;
-        Record draft = {.kind = kind, .tx = l->trail->tx, .step = step, .epoch = l->trail->epoch, .body = data, .n_body = size};
+        Record draft = {
+                .kind = kind, .tx = l->trail->tx, .step = step, .epoch = l->trail->epoch, .body = data, .n_body = size};
         r = journal_write_record(l->write, &draft, &draft.seq, err);
         if (r < 0)
                 return r;
@@ -89,7 +90,8 @@ int ledger_write(Engine *e, Trail *t, RecordKind kind, uint32_t step, Value *bod
 
 Value *ledger_reason(const Error *why) {
         _cleanup_(value_freep) Value *v = value_new_map();
-        if (!v || value_set_text(v, "code", error_slug(why->code), NULL) < 0 || value_set_text(v, "message", why->message, NULL) < 0)
+        if (!v || value_set_text(v, "code", error_slug(why->code), NULL) < 0 ||
+            value_set_text(v, "message", why->message, NULL) < 0)
                 return NULL;
         if (why->detail[0] && value_set_text(v, "detail", why->detail, NULL) < 0)
                 return NULL;

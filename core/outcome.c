@@ -12,7 +12,8 @@ static int outcome_new(const Plan *p, const char *result, Value **ret, Error *er
         int r;
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_text(v, "command", p->flow, err)) < 0 || (r = value_set_text(v, "service", p->service, err)) < 0 ||
+        if ((r = value_set_text(v, "command", p->flow, err)) < 0 ||
+            (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "result", result, err)) < 0 || (r = value_set_text(v, "from", p->from, err)) < 0 ||
             (r = value_set_text(v, "to", p->to, err)) < 0)
                 return r;
@@ -45,7 +46,8 @@ static int outcome_steps(const Trail *t, Value *v, Error *err) {
         for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
                 _cleanup_free_ char *what = NULL;
                 const TrailStep *s = &t->steps[i];
-                if (t->plan->steps[i].kind != STEP_EFFECT || !s->has_intent || s->is_undone || s->change == CHANGE_UNCHANGED)
+                if (t->plan->steps[i].kind != STEP_EFFECT || !s->has_intent || s->is_undone ||
+                    s->change == CHANGE_UNCHANGED)
                         continue;
                 r = step_describe(&t->plan->steps[i], &what, err);
                 if (r == 0)
@@ -65,7 +67,8 @@ static int outcome_put_back(Engine *e, const Trail *t, Value *v, Error *err) {
         if (!from)
                 return value_set_text(v, "put_back", "nothing is left of it", err);
         bool runs = runtime->state(&e->host, t->plan->service, &status, NULL) == 0 && status.state == RUN_RUNNING;
-        return value_set(v, "put_back", value_new_format("%s is %s", from, runs ? "running again" : "in place, not running"), err);
+        return value_set(v, "put_back",
+                         value_new_format("%s is %s", from, runs ? "running again" : "in place, not running"), err);
 }
 
 static int outcome_times(const TxnResult *result, Value *v, Error *err) {
@@ -123,5 +126,6 @@ int outcome_of_history(const Value *history, Value **ret, Error *err) {
         if (!reason)
                 return 0;
         ErrorCode code = slug ? error_from_slug(slug) : ERR_FAILED;
-        return error_set(err, -EIO, code == ERROR_CODE_MAX ? ERR_FAILED : code, "This is the answer to the same request id as before.", "%s", reason);
+        return error_set(err, -EIO, code == ERROR_CODE_MAX ? ERR_FAILED : code,
+                         "This is the answer to the same request id as before.", "%s", reason);
 }

@@ -467,8 +467,10 @@ int plan_describe(const Plan *p, Value **ret, Error *err) {
         if ((r = value_set_text(v, "flow", p->flow, err)) < 0 ||
             (r = value_set_text(v, "service", p->service, err)) < 0 ||
             (r = value_set_text(v, "from", p->from, err)) < 0 || (r = value_set_text(v, "to", p->to, err)) < 0 ||
-            (r = value_set(v, "steps", TAKE_PTR(steps), err)) < 0 || (r = value_set_copy(v, "kept", p->kept, err)) < 0 ||
-            (r = value_set_copy(v, "remarks", p->remarks, err)) < 0 || (r = value_set_copy(v, "claims", p->claims, err)) < 0)
+            (r = value_set(v, "steps", TAKE_PTR(steps), err)) < 0 ||
+            (r = value_set_copy(v, "kept", p->kept, err)) < 0 ||
+            (r = value_set_copy(v, "remarks", p->remarks, err)) < 0 ||
+            (r = value_set_copy(v, "claims", p->claims, err)) < 0)
                 return r;
         *ret = TAKE_PTR(v);
         return 0;

@@ -17,18 +17,22 @@ static int report_new(const Trail *t, Value **ret, Error *err) {
         int r;
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 || (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
-            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 || (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
+        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 ||
+            (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
+            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 ||
+            (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
             (r = value_set_text(v, "to", t->plan->to, err)) < 0)
                 return r;
         *ret = TAKE_PTR(v);
         return 0;
 }
 
-static int report_result(Value *report, const char *result, Direction direction, size_t steps, Value *leftovers, Error *err) {
+static int report_result(Value *report, const char *result, Direction direction, size_t steps, Value *leftovers,
+                         Error *err) {
         _cleanup_(value_freep) Value *taken = leftovers;
         int r;
-        if ((r = value_set_text(report, "result", result, err)) < 0 || (r = value_set_text(report, "direction", direction_name(direction), err)) < 0 ||
+        if ((r = value_set_text(report, "result", result, err)) < 0 ||
+            (r = value_set_text(report, "direction", direction_name(direction), err)) < 0 ||
             (r = value_set_int(report, "steps", (int64_t)steps, err)) < 0)
                 return r;
         return taken && value_count(taken) > 0 ? value_set(report, "leftovers", TAKE_PTR(taken), err) : 0;
@@ -39,7 +43,8 @@ static int report_result(Value *report, const char *result, Direction direction,
 static bool step_is_open(const Trail *t, uint32_t i) {
         const TrailStep *s = &t->steps[i];
         if (t->phase == TX_COMMITTED)
-                return t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && s->resolution != RESOLUTION_KEEP;
+                return t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished &&
+                       s->resolution != RESOLUTION_KEEP;
         return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
 }
 
@@ -56,7 +61,8 @@ static bool step_is_meant(const Trail *t, const RecoverRequest *request, uint32_
         if (request->step == 0 || request->step == (int64_t)i + 1)
                 return true;
         bool is_below = request->mode == RECOVER_KEEP && t->plan->steps[i].debt != DEBT_OWE;
-        return is_below && request->step <= (int64_t)t->plan->n_steps && plan_stands_on(t->plan, (uint32_t)request->step - 1, i);
+        return is_below && request->step <= (int64_t)t->plan->n_steps &&
+               plan_stands_on(t->plan, (uint32_t)request->step - 1, i);
 }
 
 static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *err) {
@@ -72,8 +78,8 @@ static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *er
                 r = resolve_step(e, t, i, decision, err);
         }
         if (r == 0 && n == 0)
-                return error_set(err, -EINVAL, ERR_USAGE, "\"pawl recover --dry-run\" lists the steps.", "transaction %llu has no such open step",
-                                 (unsigned long long)t->tx);
+                return error_set(err, -EINVAL, ERR_USAGE, "\"pawl recover --dry-run\" lists the steps.",
+                                 "transaction %llu has no such open step", (unsigned long long)t->tx);
         return r;
 }
 
@@ -124,7 +130,8 @@ static int go_forward(Engine *e, Trail *t, Value *report, Error *err) {
                 return error_set(err, r, why.code, why.hint, "%s", why.message);
         const char *word = !result.is_ended ? "hold" : r == 0 ? "finished" : "put back";
         bool is_settled = result.is_ended;
-        int q = report_result(report, word, DIRECTION_FORWARD, plan_count_effects(result.trail->plan), TAKE_PTR(result.leftovers), err);
+        int q = report_result(report, word, DIRECTION_FORWARD, plan_count_effects(result.trail->plan),
+                              TAKE_PTR(result.leftovers), err);
         return q < 0 ? q : is_settled ? 0 : SETTLE_STAYS;
 }
 
@@ -148,7 +155,8 @@ static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report
         for (uint32_t i = 0; r == 0 && i < t->plan->n_steps; i++) {
                 _cleanup_free_ char *what = NULL;
                 Value *line = NULL;
-                bool is_next = direction == DIRECTION_FORWARD && t->plan->steps[i].kind <= STEP_CHECK && !t->steps[i].is_done;
+                bool is_next =
+                        direction == DIRECTION_FORWARD && t->plan->steps[i].kind <= STEP_CHECK && !t->steps[i].is_done;
                 if (direction == DIRECTION_FORWARD ? !is_next : verdicts[i] == VERDICT_NOTHING)
                         continue;
                 r = step_describe(&t->plan->steps[i], &what, err);
@@ -195,12 +203,15 @@ int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **re
         r = request->mode == RECOVER_DRY_RUN ? 0 : resolve(e, t, request, err);
         if (r < 0)
                 return r;
-        bool wants_forward = request->mode == RECOVER_FORWARD || (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE && t->plan->finish_on_crash);
+        bool wants_forward =
+                request->mode == RECOVER_FORWARD ||
+                (request->mode != RECOVER_KEEP && request->mode != RECOVER_RESTORE && t->plan->finish_on_crash);
         Direction direction = decide_direction(t, wants_forward, wants_forward && inputs_are_present(e, t));
         if (request->mode == RECOVER_FORWARD && direction == DIRECTION_REVERSE)
                 return error_set(err, -EINVAL, ERR_REFUSED, "\"pawl recover\" without --forward puts it back.",
                                  "transaction %llu cannot go forward: %s", (unsigned long long)tx,
-                                 t->phase == TX_OPEN ? "an input of its remaining steps is not on the host" : "it has begun to go back");
+                                 t->phase == TX_OPEN ? "an input of its remaining steps is not on the host"
+                                                     : "it has begun to go back");
         if (direction == DIRECTION_NONE)
                 r = report_result(report, "ended", direction, 0, NULL, err);
         else if (request->mode == RECOVER_DRY_RUN)
@@ -254,7 +265,8 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
                 return error_set(err, r, why.code, why.hint, "%s", why.message);
         if (r < 0) { /* one that cannot be read holds up its own service, and no other */
                 report = value_copy(row);
-                if (!report || value_set_text(report, "result", "hold", NULL) < 0 || value_set_text(report, "problem", why.message, NULL) < 0)
+                if (!report || value_set_text(report, "result", "hold", NULL) < 0 ||
+                    value_set_text(report, "problem", why.message, NULL) < 0)
                         return error_no_memory(err);
                 engine_say(e, LOG_WARNING, "transaction %llu: %s", (unsigned long long)tx, why.message);
                 r = SETTLE_STAYS;
@@ -273,7 +285,8 @@ static int start_after_boot(Engine *e, Value *started, Error *err) {
         for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
                 const Value *row = rows->map.entries[i].value;
                 const char *name = value_get_text(row, "name");
-                const Runtime *runtime = runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
+                const Runtime *runtime =
+                        runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
                 RunStatus status = {0};
                 _cleanup_(value_freep) Value *outcome = NULL;
                 if (!runtime || !name || strcmp(value_get_text_or(row, "wanted", ""), "running") != 0)
@@ -304,13 +317,14 @@ static int recover_all(Engine *e, const RecoverRequest *request, Value *reports,
                 stays = MAX(stays, r);
         }
         if (r >= 0 && request->tx != 0 && value_count(reports) == 0)
-                return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "\"pawl recover --dry-run\" lists what is open.", "transaction %llu is not open",
-                                 (unsigned long long)request->tx);
+                return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "\"pawl recover --dry-run\" lists what is open.",
+                                 "transaction %llu is not open", (unsigned long long)request->tx);
         return r < 0 ? r : stays;
 }
 
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(), *started = value_new_array();
+        _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(),
+                                     *started = value_new_array();
         if (!result || !reports || !started)
                 return error_no_memory(err);
         int stays = recover_all(e, request, reports, err);
@@ -328,6 +342,7 @@ int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error 
         *ret = TAKE_PTR(result);
         if (stays == 0 || request->mode == RECOVER_DRY_RUN)
                 return 0;
-        return error_set(err, -EBUSY, ERR_LEFTOVERS, "Decide for each: \"pawl recover TX --keep STEP\" or \"--restore STEP\".",
+        return error_set(err, -EBUSY, ERR_LEFTOVERS,
+                         "Decide for each: \"pawl recover TX --keep STEP\" or \"--restore STEP\".",
                          "something could not be put back or finished");
 }

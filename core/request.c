@@ -86,7 +86,8 @@ static int check_name(const Request *request, Error *err) {
                 return 0;
         if (request->spec)
                 return -EINVAL;
-        return error_set(err, -ENOENT, ERR_NO_SERVICE, "Run \"pawl list\" to see the services.", "there is no service \"%s\"", request->service);
+        return error_set(err, -ENOENT, ERR_NO_SERVICE, "Run \"pawl list\" to see the services.",
+                         "there is no service \"%s\"", request->service);
 }
 
 int engine_plan(Engine *e, const Request *request, Value **ret, Error *err) {
@@ -136,8 +137,9 @@ static int was_answered(Engine *e, const Request *request, Value **ret, int *ret
                 return r;
         const char *flow = value_get_text_or(history, "flow", "?"), *asked = request_name(request->kind);
         if (strcmp(flow, asked) != 0)
-                return error_set(err, -EEXIST, ERR_USAGE, "Use another --request-id.", "the request id \"%s\" was used for an %s of %s already",
-                                 e->request_id, flow, request_service(request));
+                return error_set(err, -EEXIST, ERR_USAGE, "Use another --request-id.",
+                                 "the request id \"%s\" was used for an %s of %s already", e->request_id, flow,
+                                 request_service(request));
         *ret_r = outcome_of_history(history, ret, err);
         return 1;
 }
@@ -149,8 +151,10 @@ static int settle_dead(Engine *e, const char *service, Value **ret_reports, Erro
                 return r;
         if (r == SETTLE_STAYS) {
                 int64_t tx = value_get_int(value_at(reports, value_count(reports) - 1), "tx", 0);
-                r = error_set(err, -EBUSY, ERR_ON_HOLD, "\"pawl recover --dry-run\" shows what is left, \"pawl recover TX --keep STEP\" or \"--restore STEP\" decides.",
-                              "%s is on hold: transaction %lld could not be settled", service, (long long)tx);
+                r = error_set(
+                        err, -EBUSY, ERR_ON_HOLD,
+                        "\"pawl recover --dry-run\" shows what is left, \"pawl recover TX --keep STEP\" or \"--restore STEP\" decides.",
+                        "%s is on hold: transaction %lld could not be settled", service, (long long)tx);
         }
         *ret_reports = TAKE_PTR(reports);
         return r;
@@ -175,7 +179,9 @@ static int run_plan(Engine *e, Target *t, Plan *plan, Value **ret, Error *err) {
         if (value_count(result.leftovers) == 0 || why.code == ERR_JOURNAL_IO)
                 return r;
         const char *what = r < 0 ? why.message : "it is done, but something is left to finish";
-        return error_set(err, -EBUSY, ERR_LEFTOVERS, "\"pawl recover\" tries again; \"pawl recover TX --keep STEP\" or \"--restore STEP\" decides.", "%s", what);
+        return error_set(err, -EBUSY, ERR_LEFTOVERS,
+                         "\"pawl recover\" tries again; \"pawl recover TX --keep STEP\" or \"--restore STEP\" decides.",
+                         "%s", what);
 }
 
 static int nothing_to_do(const Target *t, const Plan *plan, const char *result, Value **ret, Error *err) {
@@ -200,7 +206,8 @@ static int plan_and_run(Engine *e, const Request *request, Value **ret, Error *e
                 if (r != TXN_CONFLICT)
                         return r;
         }
-        return error_set(err, -EADDRINUSE, ERR_IN_USE, "Run it again.", "what the plan chose was taken by another service each time");
+        return error_set(err, -EADDRINUSE, ERR_IN_USE, "Run it again.",
+                         "what the plan chose was taken by another service each time");
 }
 
 static void attach(Engine *e, Value *outcome, Value *reports) {

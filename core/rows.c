@@ -36,7 +36,8 @@ static int rows_put(JournalWrite *w, const Value *rows, Error *err) {
         int r = 0;
         for (size_t i = 0; r == 0 && rows && i < rows->map.n; i++) {
                 const MapEntry *entry = &rows->map.entries[i];
-                r = value_is(entry->value, VALUE_NULL) ? journal_write_row_drop(w, entry->name, err) : row_put(w, entry->name, entry->value, err);
+                r = value_is(entry->value, VALUE_NULL) ? journal_write_row_drop(w, entry->name, err)
+                                                       : row_put(w, entry->name, entry->value, err);
         }
         return r;
 }
@@ -46,7 +47,8 @@ static int row_of_tx(const Record *record, const Value *plan, Value **ret, Error
         int r;
         if (!row)
                 return error_no_memory(err);
-        if ((r = value_set_int(row, "tx", (int64_t)record->tx, err)) < 0 || (r = value_set_text(row, "service", value_get_text(plan, "service"), err)) < 0)
+        if ((r = value_set_int(row, "tx", (int64_t)record->tx, err)) < 0 ||
+            (r = value_set_text(row, "service", value_get_text(plan, "service"), err)) < 0)
                 return r;
         *ret = TAKE_PTR(row);
         return 0;
@@ -64,7 +66,8 @@ static int apply_begin(JournalWrite *w, const Record *record, const Value *body,
         const char *request = value_get_text(body, "request");
         if (r == 0 && request) {
                 r = row_key(key, "request/%s/%s", request, value_get_text_or(plan, "service", "?"));
-                r = r < 0 ? error_set(err, r, ERR_USAGE, NULL, "the request id is too long") : row_put(w, key, row, err);
+                r = r < 0 ? error_set(err, r, ERR_USAGE, NULL, "the request id is too long")
+                          : row_put(w, key, row, err);
         }
         if (r < 0)
                 return r;
@@ -102,7 +105,8 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
 
 /* Each names the transaction that wrote it, whose key opens its secrets. When BEGIN and COMMIT go in together, only the record knows its number. */
 static int apply_commit(JournalWrite *w, const Record *record, const Value *body, Error *err) {
-        _cleanup_(value_freep) Value *rows = value_get(body, "rows") ? value_copy(value_get(body, "rows")) : value_new_map();
+        _cleanup_(value_freep) Value *rows =
+                value_get(body, "rows") ? value_copy(value_get(body, "rows")) : value_new_map();
         int r = rows ? 0 : error_no_memory(err);
         for (size_t i = 0; r == 0 && i < value_count(rows); i++)
                 if (value_is(rows->map.entries[i].value, VALUE_MAP))

@@ -38,22 +38,25 @@ int secrets_host_key(int root, bool create, SealKey **ret, Error *err) {
         int made = 0;
         int r = fs_read(root, SEAL_KEY_PATH, SEAL_KEY_SIZE, &data, &size, err);
         if (r == -ENOENT) {
-                bool is_first = !fs_exists(root, "var/lib/pawl/journal") && !fs_exists(root, "var/lib/pawl/journal.head");
+                bool is_first =
+                        !fs_exists(root, "var/lib/pawl/journal") && !fs_exists(root, "var/lib/pawl/journal.head");
                 if (create && is_first)
                         made = host_key_create(root, ret, err);
                 if (create && is_first && made <= 0)
                         return made;
                 if (made > 0)
                         return secrets_host_key(root, false, ret, err);
-                return error_set(err, -ENOKEY, ERR_SEAL_KEY, "Put the key back from a backup; without it the secrets in the journal cannot be read.",
-                                 "the key \"/%s\" is missing", SEAL_KEY_PATH);
+                return error_set(
+                        err, -ENOKEY, ERR_SEAL_KEY,
+                        "Put the key back from a backup; without it the secrets in the journal cannot be read.",
+                        "the key \"/%s\" is missing", SEAL_KEY_PATH);
         }
         if (r < 0)
                 return r;
         if (size != SEAL_KEY_SIZE) {
                 wipe(data, size);
-                return error_set(err, -EKEYREJECTED, ERR_SEAL_KEY, "Put the key back from a backup.", "the key \"/%s\" has %zu bytes instead of %d",
-                                 SEAL_KEY_PATH, size, SEAL_KEY_SIZE);
+                return error_set(err, -EKEYREJECTED, ERR_SEAL_KEY, "Put the key back from a backup.",
+                                 "the key \"/%s\" has %zu bytes instead of %d", SEAL_KEY_PATH, size, SEAL_KEY_SIZE);
         }
         SealKey *key = seal_key_from((const uint8_t *)data);
         wipe(data, size);

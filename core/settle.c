@@ -18,7 +18,8 @@ static int leftover(Settle *s, uint32_t i, Verdict verdict, const char *why, Err
         if (r < 0)
                 return r;
         if ((r = value_set_int(v, "step", i + 1, err)) < 0 || (r = value_set_text(v, "what", what, err)) < 0 ||
-            (r = value_set_text(v, "why", why, err)) < 0 || (r = value_set_text(v, "verdict", verdict_name(verdict), err)) < 0)
+            (r = value_set_text(v, "why", why, err)) < 0 ||
+            (r = value_set_text(v, "verdict", verdict_name(verdict), err)) < 0)
                 return r;
         return value_append(s->leftovers, TAKE_PTR(v), err);
 }
@@ -123,10 +124,12 @@ static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
                 return revert_step(s, i, &verdicts[i], err);
         case VERDICT_STUCK:
                 if (why.code == ERR_NONE)
-                        (void)error_set_full(&why, -ESTALE, ERR_FOREIGN, NULL, "it is neither as it was nor as pawl wrote it");
+                        (void)error_set_full(&why, -ESTALE, ERR_FOREIGN, NULL,
+                                             "it is neither as it was nor as pawl wrote it");
                 return stuck(s, i, &why, err);
         case VERDICT_LATER:
-                return leftover(s, i, VERDICT_LATER, why.code == ERR_NONE ? "it cannot be looked at now" : why.message, err);
+                return leftover(s, i, VERDICT_LATER, why.code == ERR_NONE ? "it cannot be looked at now" : why.message,
+                                err);
         case VERDICT_HOLD:
                 return leftover(s, i, VERDICT_HOLD, hold_reason(s, i), err);
         case VERDICT_BLOCKED:
@@ -263,12 +266,16 @@ static int history_row(const Settle *s, const char *result, const SettleTimes *t
         int r;
         if (!v)
                 return error_no_memory(err);
-        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 || (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
-            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 || (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
+        if ((r = value_set_int(v, "tx", (int64_t)t->tx, err)) < 0 ||
+            (r = value_set_text(v, "service", t->plan->service, err)) < 0 ||
+            (r = value_set_text(v, "flow", t->plan->flow, err)) < 0 ||
+            (r = value_set_text(v, "from", t->plan->from, err)) < 0 ||
             (r = value_set_text(v, "to", t->plan->to, err)) < 0 || (r = value_set_text(v, "result", result, err)) < 0 ||
             (r = value_set_text(v, "actor", value_get_text(t->begin, "actor"), err)) < 0 ||
-            (r = value_set_text(v, "request", value_get_text(t->begin, "request"), err)) < 0 || (r = value_set_text(v, "reason", t->reason, err)) < 0 ||
-            (r = value_set_int(v, "started", t->begin_usec, err)) < 0 || (r = value_set_int(v, "ended", clock_wall_usec(), err)) < 0)
+            (r = value_set_text(v, "request", value_get_text(t->begin, "request"), err)) < 0 ||
+            (r = value_set_text(v, "reason", t->reason, err)) < 0 ||
+            (r = value_set_int(v, "started", t->begin_usec, err)) < 0 ||
+            (r = value_set_int(v, "ended", clock_wall_usec(), err)) < 0)
                 return r;
         if (t->reason && (r = value_set_text(v, "code", error_slug(t->reason_code), err)) < 0)
                 return r;

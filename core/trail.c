@@ -152,15 +152,16 @@ static int note_step(Trail *t, const Record *record, const Value *body, Error *e
         bool is_group = record->step & STEP_GROUP_BIT;
         uint32_t i = record->step & ~STEP_GROUP_BIT;
         if (i >= (is_group ? t->plan->n_groups : t->plan->n_steps))
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "record %llu is about step %u of %zu", (unsigned long long)record->seq,
-                                 i + 1, t->plan->n_steps);
+                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "record %llu is about step %u of %zu",
+                                 (unsigned long long)record->seq, i + 1, t->plan->n_steps);
         TrailStep *s = is_group ? NULL : &t->steps[i];
         switch (record->kind) {
         case RECORD_FAILED:
                 return note_failed(t, record->step, body, err);
         case RECORD_GROUP_UNDONE:
                 t->groups[i].is_undone = true;
-                return value_append_text(t->warnings, t->groups[i].why ? t->groups[i].why : t->plan->groups[i].name, err);
+                return value_append_text(t->warnings, t->groups[i].why ? t->groups[i].why : t->plan->groups[i].name,
+                                         err);
         case RECORD_INTENT:
                 return note_intent(t, s, i, body, err);
         case RECORD_DONE:
@@ -257,8 +258,8 @@ int trail_load(Journal *j, const SealKey *host_key, uint64_t tx, Trail **ret, Er
         if (r < 0)
                 return r;
         if (list.n == 0 || list.records[0].kind != RECORD_BEGIN)
-                return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "Run \"pawl history\" to see the transactions.", "there is no transaction %llu",
-                                 (unsigned long long)tx);
+                return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "Run \"pawl history\" to see the transactions.",
+                                 "there is no transaction %llu", (unsigned long long)tx);
         if (host_key) {
                 r = secrets_tx_key(j, host_key, tx, &key, err);
                 if (r < 0 && r != -ENOENT)
@@ -291,7 +292,8 @@ static bool reverse_is_settled(const Trail *t) {
 static bool finish_is_settled(const Trail *t) {
         for (size_t i = 0; i < t->plan->n_steps; i++) {
                 const TrailStep *s = &t->steps[i];
-                if (t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && !s->is_finish_pending && s->resolution != RESOLUTION_KEEP)
+                if (t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished && !s->is_finish_pending &&
+                    s->resolution != RESOLUTION_KEEP)
                         return false;
         }
         return true;

@@ -11,12 +11,12 @@
 typedef enum Resolution { RESOLUTION_NONE = 0, RESOLUTION_KEEP = 1, RESOLUTION_RESTORE = 2 } Resolution;
 
 typedef struct TrailStep {
-        Value *before;       /* from INTENT; secrets open; NULL: no INTENT */
+        Value *before; /* from INTENT; secrets open; NULL: no INTENT */
         bool has_intent;
-        bool is_ours;        /* this process wrote the INTENT: nobody died in between */
+        bool is_ours; /* this process wrote the INTENT: nobody died in between */
         bool is_done;
         Change change;
-        Value *facts;        /* from DONE */
+        Value *facts; /* from DONE */
         bool is_failed;
         bool is_undone;
         bool is_stuck;
@@ -24,8 +24,8 @@ typedef struct TrailStep {
         Resolution resolution;
         bool is_finished;
         bool is_finish_pending; /* done; FINISHED goes into END's commit */
-        char *warning;       /* of a finish step that was given up */
-        unsigned attempts;   /* RECOVER records since something last moved on */
+        char *warning;          /* of a finish step that was given up */
+        unsigned attempts;      /* RECOVER records since something last moved on */
 } TrailStep;
 
 typedef struct TrailGroup {
@@ -38,19 +38,19 @@ typedef struct Trail {
         uint64_t tx;
         uint32_t epoch; /* of the process that adds now */
         Plan *plan;
-        Value *begin;   /* the rest of BEGIN: actor, request, pawl, hash */
+        Value *begin; /* the rest of BEGIN: actor, request, pawl, hash */
         TrailStep *steps;
         TrailGroup *groups;
         TxPhase phase;
-        char *reason;         /* of ABORT or the failing step */
+        char *reason; /* of ABORT or the failing step */
         ErrorCode reason_code;
         uint32_t failed_step; /* RECORD_STEP_NONE: none */
         int64_t begin_usec, end_usec;
         uint8_t begin_boot[BOOT_ID_SIZE];
-        Value *warnings;      /* [text] */
-        Value *end;           /* body of END */
-        bool is_newer;        /* a payload of a newer pawl: on hold */
-        SealKey *key;         /* opens and seals what belongs to this transaction */
+        Value *warnings; /* [text] */
+        Value *end;      /* body of END */
+        bool is_newer;   /* a payload of a newer pawl: on hold */
+        SealKey *key;    /* opens and seals what belongs to this transaction */
 } Trail;
 
 Trail *trail_free(Trail *t);

@@ -72,8 +72,10 @@ static int begin_body(Txn *x, Value **ret, Error *err) {
         int r = body ? plan_to_value(x->trail->plan, &plan, err) : error_no_memory(err);
         if (r < 0)
                 return r;
-        if ((r = value_set(body, "plan", TAKE_PTR(plan), err)) < 0 || (r = value_set_text(body, "actor", x->engine->actor, err)) < 0 ||
-            (r = value_set_text(body, "request", x->engine->request_id, err)) < 0 || (r = value_set_text(body, "pawl", PAWL_VERSION, err)) < 0)
+        if ((r = value_set(body, "plan", TAKE_PTR(plan), err)) < 0 ||
+            (r = value_set_text(body, "actor", x->engine->actor, err)) < 0 ||
+            (r = value_set_text(body, "request", x->engine->request_id, err)) < 0 ||
+            (r = value_set_text(body, "pawl", PAWL_VERSION, err)) < 0)
                 return r;
         if (x->trail->plan->spec) {
                 char hash[17];
@@ -353,7 +355,8 @@ static int read_back(Txn *x, Error *err) {
                 if (probe != PROBE_AFTER && ts->change != CHANGE_UNCHANGED) {
                         _cleanup_free_ char *what = NULL;
                         (void)step_describe(step, &what, NULL);
-                        return error_set(err, -EIO, ERR_VERIFY, "Something else changes the same files; see \"pawl check\".",
+                        return error_set(err, -EIO, ERR_VERIFY,
+                                         "Something else changes the same files; see \"pawl check\".",
                                          "%s: it does not read back as written", what ? what : "a step");
                 }
         }
@@ -414,7 +417,8 @@ static int resume_groups(Txn *x, Error *err) {
                 s.is_recovery = true;
                 r = settle_reverse(&s, g + 1, err);
                 if (r == SETTLE_STAYS)
-                        return error_set(err, -EBUSY, ERR_LEFTOVERS, NULL, "%s could not be put back", x->trail->plan->groups[g].name);
+                        return error_set(err, -EBUSY, ERR_LEFTOVERS, NULL, "%s could not be put back",
+                                         x->trail->plan->groups[g].name);
                 if (r == 0)
                         r = ledger_write(x->engine, x->trail, RECORD_GROUP_UNDONE, g | STEP_GROUP_BIT, NULL, err);
         }
@@ -503,7 +507,12 @@ int txn_resume(Engine *e, Trail *trail, TxnResult *ret, Error *err) {
         *ret = (TxnResult){.trail = trail, .leftovers = value_new_array()};
         if (!ret->leftovers)
                 return error_no_memory(err);
-        Txn x = {.engine = e, .trail = trail, .result = ret, .pending = -1, .is_resumed = trail->phase != TX_NONE, .started_usec = clock_boot_usec()};
+        Txn x = {.engine = e,
+                 .trail = trail,
+                 .result = ret,
+                 .pending = -1,
+                 .is_resumed = trail->phase != TX_NONE,
+                 .started_usec = clock_boot_usec()};
         return txn_go(&x, err);
 }
 

@@ -99,14 +99,14 @@ typedef enum JournalMode {
 } JournalMode;
 
 typedef struct JournalOptions {
-        int root;              /* directory descriptor of the host's root, borrowed for the life of the Journal */
-        const char *dir;       /* "var/lib/pawl": holds journal/, journal.head, segments are journal/segments/; copied */
-        const char *lock_dir;  /* "run/pawl/lock"; copied */
-        uint64_t map_size;     /* 0: 64 GiB, or 1 GiB where pointers have 32 bits */
-        uint64_t preallocate;  /* 0: 4 MiB */
-        const void *genesis;   /* body of GENESIS for JOURNAL_CREATE (opaque) */
+        int root;             /* directory descriptor of the host's root, borrowed for the life of the Journal */
+        const char *dir;      /* "var/lib/pawl": holds journal/, journal.head, segments are journal/segments/; copied */
+        const char *lock_dir; /* "run/pawl/lock"; copied */
+        uint64_t map_size;    /* 0: 64 GiB, or 1 GiB where pointers have 32 bits */
+        uint64_t preallocate; /* 0: 4 MiB */
+        const void *genesis;  /* body of GENESIS for JOURNAL_CREATE (opaque) */
         size_t n_genesis;
-        uint8_t boot[16];      /* stamped on every record this process writes */
+        uint8_t boot[16]; /* stamped on every record this process writes */
 } JournalOptions;
 
 /*
@@ -192,7 +192,8 @@ int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t
 int journal_write_row_drop(JournalWrite *w, const char *key, Error *err);
 int journal_write_get_row(JournalWrite *w, const char *key, RowList *ret, Error *err);
 int journal_write_get_rows(JournalWrite *w, const char *prefix, RowList *ret, Error *err);
-int journal_write_key(JournalWrite *w, uint64_t tx, const void *wrapped, size_t size, Error *err); /* tx 0: this write's BEGIN */
+int journal_write_key(JournalWrite *w, uint64_t tx, const void *wrapped, size_t size,
+                      Error *err); /* tx 0: this write's BEGIN */
 int journal_write_key_drop(JournalWrite *w, uint64_t tx, Error *err);
 /*
  * Makes it durable. Always frees *w. Any failure is ERR_JOURNAL_IO: the outcome is unknown, the Journal refuses everything from then on, and the process
@@ -233,8 +234,8 @@ typedef struct JournalReport {
         uint64_t n_records, first_seq, head_seq;
         uint8_t head_hash[32];
         uint64_t n_rows;
-        uint64_t bad_seq;   /* first record that does not check; 0: none */
-        char problem[256];  /* "" when sound */
+        uint64_t bad_seq;  /* first record that does not check; 0: none */
+        char problem[256]; /* "" when sound */
         bool anchor_found;
 } JournalReport;
 /* The whole journal, by a forked child, without opening it here: usable on a damaged one. 0 and a report (sound or not), or negative when it could not look. */
