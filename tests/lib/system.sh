@@ -102,7 +102,7 @@ wait_for() {
 
 # A field of a service's status: field web port
 field() { pawl --json status "$1" | sed -n "s/^    \"$2\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1; }
-answer() { curl -s --max-time 5 "http://127.0.0.1:$port/${1:-}"; }
+answer() { curl -s --max-time 5 "http://127.0.0.1:$port/"; }
 
 # A web server of the test's own: serve NAME [tls] sets $url and, with tls, $certificate; $dir/NAME.log has a line per request.
 serve() {

@@ -81,7 +81,7 @@ level() { # level KIND LEFT STATUS_FILE COMMAND...
 sweep() { # sweep KIND STEP COMMAND...
         kind=$1 step=$2
         shift 2
-        left=0 succeeded= levels=0
+        left=0 levels=0 succeeded=''
         while [ -z "$succeeded" ]; do
                 level "$kind" "$left" "$@"
                 left=$((left + step))

@@ -99,6 +99,7 @@ boot() { env root="$root" dir="$dir" port="$port" port_end="$port_end" unshare -
 sleep 0.1
 expect 0 boot deploy
 says "hello from v1"
+# shellcheck disable=SC2016
 wait_for 5 sh -c '! curl -s "http://127.0.0.1:$1/"' sh "$port" || fail "the reboot left the program"
 expect 0 boot look
 says_not "✓"
