@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A preloaded library that counts barriers: fsync, fdatasync, and writes through a descriptor opened with O_DSYNC. LMDB ends each commit with exactly one
- * such write, of its meta page, so these also count commits.
+ * A preloaded library that counts barriers: fsync, fdatasync, and writes through a descriptor opened with O_DSYNC.
+ * LMDB ends each commit with exactly one such write, of its meta page, so these also count commits.
  *
  * The counters are three 64-bit numbers in the file BENCH_COUNT, shared with every child that keeps the environment.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The least that a deploy of one program costs: the same files and directories made durable in the same way, one bare LMDB commit wherever a journal needs
- * one, the same program started. No plan, no probe, no journal to read, no way back.
+ * The least that a deploy of one program costs: the same files and directories made durable in the same way, one bare
+ * LMDB commit wherever a journal needs one, the same program started. No plan, no probe, no journal to read, no way
+ * back.
  *
  *   bench-floor init ROOT                    the directories and the database that are there before a deploy
  *   bench-floor deploy ROOT PROGRAM PORT
@@ -92,7 +93,8 @@ static void env_open(void) {
 static void commit(void) {
         static char record[RECORD_SIZE];
         MDB_txn *txn;
-        MDB_val key = {.mv_size = sizeof(n_commits), .mv_data = &n_commits}, value = {.mv_size = sizeof(record), .mv_data = record};
+        MDB_val key = {.mv_size = sizeof(n_commits), .mv_data = &n_commits},
+                value = {.mv_size = sizeof(record), .mv_data = record};
         must_rc(mdb_txn_begin(env, NULL, 0, &txn), "mdb_txn_begin");
         if (dbi == 0)
                 must_rc(mdb_dbi_open(txn, NULL, 0, &dbi), "mdb_dbi_open");
@@ -158,7 +160,8 @@ static void start(const char *port) {
         if (pid == 0)
                 run_child(gate[0], port);
         close(told[1]);
-        replace_file("run/pawl", "run/pawl/web.proc", text, (size_t)snprintf(text, sizeof(text), "{\"pid\":%d}\n", pid));
+        replace_file("run/pawl", "run/pawl/web.proc", text,
+                     (size_t)snprintf(text, sizeof(text), "{\"pid\":%d}\n", pid));
         write_all(gate[1], "x", 1);
         /* exec closes the other end */
         must(read(told[0], &c, 1) == 0, "start");
@@ -206,9 +209,20 @@ static void deploy(const char *program, const char *port) {
 }
 
 static void init(void) {
-        static const char *const dirs[] = {"opt",          "opt/pawl", "etc",         "etc/pawl",          "run",
-                                           "run/pawl",     "var",      "var/log",     "var/log/pawl",      "var/lib",
-                                           "var/lib/pawl", "var/lib/pawl-data", "var/lib/pawl/journal", "var/lib/pawl/journal/segments"};
+        static const char *const dirs[] = {"opt",
+                                           "opt/pawl",
+                                           "etc",
+                                           "etc/pawl",
+                                           "run",
+                                           "run/pawl",
+                                           "var",
+                                           "var/log",
+                                           "var/log/pawl",
+                                           "var/lib",
+                                           "var/lib/pawl",
+                                           "var/lib/pawl-data",
+                                           "var/lib/pawl/journal",
+                                           "var/lib/pawl/journal/segments"};
         for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
                 must(mkdir(dirs[i], 0755) == 0, dirs[i]);
         env_open();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes a long history: writes the newest transaction of a service again, as often as told, with its records, its rows and its key, each with a seq, a place in
- * the chain and a history row of its own. Many go into one commit.
+ * Makes a long history: writes the newest transaction of a service again, as often as told, with its records, its rows
+ * and its key, each with a seq, a place in the chain and a history row of its own. Many go into one commit.
  *
  *   bench-generate ROOT SERVICE COUNT
  */
@@ -39,8 +39,11 @@ static void template_done(Template *t) {
 #define _cleanup_template_ _cleanup_(template_done)
 
 static int open_journal(const char *root, Journal **ret, Error *err) {
-        JournalOptions options = {.root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .dir = "var/lib/pawl", .lock_dir = "run/pawl/lock"};
-        int r = options.root < 0 ? error_set_errno(err, -errno, NULL, "could not open \"%s\"", root) : boot_identity(options.boot, err);
+        JournalOptions options = {.root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                  .dir = "var/lib/pawl",
+                                  .lock_dir = "run/pawl/lock"};
+        int r = options.root < 0 ? error_set_errno(err, -errno, NULL, "could not open \"%s\"", root)
+                                 : boot_identity(options.boot, err);
         if (r == 0)
                 r = journal_open(&options, JOURNAL_WRITE, ret, err);
         return r == -ENOENT ? error_set(err, r, ERR_FAILED, NULL, "there is no journal under \"%s\"", root) : r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs two programs in turn, A B A B ..., and prints the medians of their wall times in microseconds, and the greatest resident memory of each (of any
- * process it waited for) in KiB:
+ * Runs two programs in turn, A B A B ..., and prints the medians of their wall times in microseconds, and the greatest
+ * resident memory of each (of any process it waited for) in KiB:
  *
  *   bench-measure RUNS LOG :: [prepare A...] :: A... :: [prepare B...] :: B...
  *
@@ -33,7 +33,8 @@ static uint64_t now_usec(void) {
 
 /* vfork: the time of a fork depends on this program, not on the one that is measured. */
 static int run(char **argv, const char *log, uint64_t *ret_usec, long *ret_rss) {
-        int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), in = open("/dev/null", O_RDONLY | O_CLOEXEC), status = 0;
+        int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
+            in = open("/dev/null", O_RDONLY | O_CLOEXEC), status = 0;
         struct rusage usage;
         uint64_t start = now_usec();
         pid_t pid = vfork();
@@ -55,7 +56,8 @@ static int run(char **argv, const char *log, uint64_t *ret_usec, long *ret_rss) 
 static int run_side(Side *s, int i, const char *log) {
         uint64_t ignored_usec;
         long rss;
-        if ((s->prepare[0] && run(s->prepare, log, &ignored_usec, &rss) < 0) || run(s->run, log, &s->usec[i], &rss) < 0) {
+        if ((s->prepare[0] && run(s->prepare, log, &ignored_usec, &rss) < 0) ||
+            run(s->run, log, &s->usec[i], &rss) < 0) {
                 fprintf(stderr, "bench-measure: \"%s\" failed\n", s->run[0]);
                 return -1;
         }
@@ -104,7 +106,7 @@ int main(int argc, char **argv) {
                 for (int k = 0; k < SIDES; k++)
                         if (run_side(&sides[k], i, argv[2]) < 0)
                                 return 1;
-        printf("%llu %llu %ld %ld\n", (unsigned long long)median(&sides[0], (int)n), (unsigned long long)median(&sides[1], (int)n), sides[0].rss,
-               sides[1].rss);
+        printf("%llu %llu %ld %ld\n", (unsigned long long)median(&sides[0], (int)n),
+               (unsigned long long)median(&sides[1], (int)n), sides[0].rss, sides[1].rss);
         return 0;
 }

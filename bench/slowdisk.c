@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk whose flush takes a while: a FUSE file system with one file, "disk", for a loop device to stand on. Reads and writes go to the page cache of BACKING
- * and are never flushed there; a flush of the disk sleeps instead, so that it costs the same everywhere.
+ * A disk whose flush takes a while: a FUSE file system with one file, "disk", for a loop device to stand on. Reads and
+ * writes go to the page cache of BACKING and are never flushed there; a flush of the disk sleeps instead, so that it
+ * costs the same everywhere.
  *
  *   bench-slowdisk MOUNTPOINT BACKING FLUSH_USEC      stays in the foreground until it is unmounted
  */
@@ -28,7 +29,11 @@ static int disk_getattr(const char *path, struct stat *st, struct fuse_file_info
         (void)fi;
         *st = (struct stat){.st_mode = S_IFDIR | 0755, .st_nlink = 2};
         if (is_disk(path))
-                *st = (struct stat){.st_mode = S_IFREG | 0600, .st_nlink = 1, .st_size = disk_size, .st_blksize = 4096, .st_blocks = disk_size / 512};
+                *st = (struct stat){.st_mode = S_IFREG | 0600,
+                                    .st_nlink = 1,
+                                    .st_size = disk_size,
+                                    .st_blksize = 4096,
+                                    .st_blocks = disk_size / 512};
         else if (strcmp(path, "/") != 0)
                 return -ENOENT;
         return 0;
@@ -63,8 +68,11 @@ static int disk_fsync(const char *path, int is_data, struct fuse_file_info *fi) 
         return nanosleep(&t, NULL) < 0 ? -errno : 0;
 }
 
-static const struct fuse_operations operations = {
-        .getattr = disk_getattr, .open = disk_open, .read = disk_read, .write = disk_write, .fsync = disk_fsync};
+static const struct fuse_operations operations = {.getattr = disk_getattr,
+                                                  .open = disk_open,
+                                                  .read = disk_read,
+                                                  .write = disk_write,
+                                                  .fsync = disk_fsync};
 
 int main(int argc, char **argv) {
         struct stat st;
