@@ -147,21 +147,30 @@ static int note_line(Trail *t, const Value *body, Error *err) {
         return value_append_text(t->warnings, value_get_text_or(body, "text", ""), err);
 }
 
-/* Records about one step (or, with the group bit, one group). */
-static int note_step(Trail *t, const Record *record, const Value *body, Error *err) {
-        bool is_group = record->step & STEP_GROUP_BIT;
+static int refuse_step(const Trail *t, const Record *record, Error *err) {
+        return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "record %llu is about step %u of %zu",
+                         (unsigned long long)record->seq, (record->step & ~STEP_GROUP_BIT) + 1, t->plan->n_steps);
+}
+
+static int note_group(Trail *t, const Record *record, const Value *body, Error *err) {
         uint32_t i = record->step & ~STEP_GROUP_BIT;
-        if (i >= (is_group ? t->plan->n_groups : t->plan->n_steps))
-                return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL, "record %llu is about step %u of %zu",
-                                 (unsigned long long)record->seq, i + 1, t->plan->n_steps);
-        TrailStep *s = is_group ? NULL : &t->steps[i];
+        if (i >= t->plan->n_groups)
+                return refuse_step(t, record, err);
+        if (record->kind == RECORD_FAILED)
+                return note_failed(t, record->step, body, err);
+        if (record->kind != RECORD_GROUP_UNDONE)
+                return 0; /* the order of records lets no other kind be about a group */
+        return note_group_undone(t, i, err);
+}
+
+static int note_step(Trail *t, const Record *record, const Value *body, Error *err) {
+        uint32_t i = record->step;
+        if (i >= t->plan->n_steps)
+                return refuse_step(t, record, err);
+        TrailStep *s = &t->steps[i];
         switch (record->kind) {
         case RECORD_FAILED:
-                return note_failed(t, record->step, body, err);
-        case RECORD_GROUP_UNDONE:
-                t->groups[i].is_undone = true;
-                return value_append_text(t->warnings, t->groups[i].why ? t->groups[i].why : t->plan->groups[i].name,
-                                         err);
+                return note_failed(t, i, body, err);
         case RECORD_INTENT:
                 return note_intent(t, s, i, body, err);
         case RECORD_DONE:
@@ -225,7 +234,7 @@ int trail_note(Trail *t, const Record *record, const Value *body, Error *err) {
         t->epoch = MAX(t->epoch, record->epoch);
         if (record->step == RECORD_STEP_NONE || record->kind == RECORD_NOTE)
                 return note_transaction(t, record, body, err);
-        return note_step(t, record, body, err);
+        return record->step & STEP_GROUP_BIT ? note_group(t, record, body, err) : note_step(t, record, body, err);
 }
 
 /* ---- Reading back ------------------------------------------------------------------------------------------------------- */
