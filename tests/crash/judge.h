@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lets pawl recover, and says whether the promise was kept: everything as before or everything as after, and which of the two.
+/* Lets pawl recover, and says whether the promise was kept: everything as before or everything as after, and which of
+ * the two.
  *
  *   O0 undisturbed, it ends as meant (asked by the sweep)
  *   O1 recovery succeeds    O2 files as before or as after    O3 after what was told or committed, before otherwise
  *   O4 the journal is sound, the transaction ended            O5 a second recovery finds nothing to do
  *   O6 what belongs to others is untouched, and exactly the right program runs
- *   O8 the host is usable: the flow done again ends as after  O9 in time, without a crash    O10 no secret where others read
+ *   O8 the host is usable: the flow done again ends as after  O9 in time, without a crash
+ *   O10 no secret where others read
  *
  * The costly ones are asked once for each state: files that compare equal, and the same records. */
 #pragma once

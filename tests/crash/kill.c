@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.kill: stops pawl by SIGKILL at every call that changes the disk or makes a process, in every flow, lets it recover, and judges.
- * crash.mutants is the same program: it proves that the sweep notices each deliberate mistake in mutants.def. */
+/* crash.kill: stops pawl by SIGKILL at every call that changes the disk or makes a process, in every flow, lets it
+ * recover, and judges. crash.mutants is the same program: it proves that the sweep notices each deliberate mistake in
+ * mutants.def. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deliberate mistakes, one per rule of the protocol, that a testing build makes when PAWL_MUTANT names it. The sweep is worth something
- * because it notices each. */
+/* Deliberate mistakes, one per rule of the protocol, that a testing build makes when PAWL_MUTANT names it. The sweep
+ * is worth something because it notices each. */
 #pragma once
 
 #include "tests/crash/sweep.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See sweep.h. Where the exit of one event is the entry of the next, only the entry is worth a run; what else happens between two events
- * (a child that goes on by itself) is why some exits are taken all the same. */
+/* See sweep.h. Where the exit of one event is the entry of the next, only the entry is worth a run; what else happens
+ * between two events (a child that goes on by itself) is why some exits are taken all the same. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,19 +36,22 @@ static bool is_sampled(const SweepOptions *o, uint64_t n, unsigned kind, unsigne
 static void print_failure(const Sweep *s, const Point *p, const JudgeCase *c) {
         const TracerEvent *event = &s->traced.fired_event;
         const char *end = p->mode == TRACER_KILL_ENTRY ? "entry" : "exit";
-        char text[JUDGE_TEXT_SIZE + 4096], mutant[96] = "";
+        char where[96] = "undisturbed", again[128] = "", mutant[96] = "", text[JUDGE_TEXT_SIZE + 4096];
         int n;
 
         if (s->options->mutant != NULL)
                 (void)snprintf(mutant, sizeof mutant, " --mutant %s", s->options->mutant);
+        if (p->n != 0) {
+                (void)snprintf(where, sizeof where, "killed at %s of %" PRIu64 "%s", end, p->n,
+                               p->is_blind ? ", DONE unseen" : "");
+                (void)snprintf(again, sizeof again, " --at %" PRIu64 " --%s%s", p->n, end,
+                               p->is_blind ? " --blind" : "");
+        }
         n = snprintf(text, sizeof text,
-                     "FAILED %s, killed at %s of %" PRIu64
-                     "%s: %s\n    event: %s %s%s%s%s\n    %s\n    again: crash.kill --flow %s --at "
-                     "%" PRIu64 " --%s%s%s\n",
-                     s->flow->name, end, p->n, p->is_blind ? ", DONE unseen" : "", c->oracle,
-                     s->traced.fired ? event->name : "none: it ran to its end", event->path,
-                     event->path2[0] != 0 ? " -> " : "", event->path2, s->flow->crash_at != NULL ? " (of recover)" : "",
-                     c->text, s->flow->name, p->n, end, p->is_blind ? " --blind" : "", mutant);
+                     "FAILED %s, %s: %s\n    event: %s %s%s%s%s\n    %s\n    again: crash.kill --flow %s%s%s\n",
+                     s->flow->name, where, c->oracle, s->traced.fired ? event->name : "none: it ran to its end",
+                     event->path, event->path2[0] != 0 ? " -> " : "", event->path2,
+                     s->flow->crash_at != NULL ? " (of recover)" : "", c->text, s->flow->name, again, mutant);
         (void)!write(STDOUT_FILENO, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 }
 
@@ -71,7 +74,8 @@ static void crash_first(Sweep *s, char *ret_output, size_t size) {
         (void)snprintf(ret_output, size, "%s", run.output);
 }
 
-/* One run. 0, however it is judged; negative: it cannot go on. An event that did not come this time leaves an undisturbed run. */
+/* One run. 0, however it is judged; negative: it cannot go on. An event that did not come this time leaves an
+ * undisturbed run. */
 static int run_point(Sweep *s, const Point *p) {
         const SweepOptions *o = s->options;
         bool is_recovery = s->flow->crash_at != NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.two: two pawls at once, and people who write where pawl writes. One process is stopped between two steps (PAWL_PAUSE_AT) while the
- * other acts.
+/* crash.two: two pawls at once, and people who write where pawl writes. One process is stopped between two steps
+ * (PAWL_PAUSE_AT) while the other acts.
  *
  * usage: crash.two [SCENARIO]     exit status: how many failed. CRASH_MUTANT makes every pawl make that mistake. */
 #include <fcntl.h>

@@ -35,7 +35,8 @@ typedef struct WorldEnv {
         const char *mutant, *crash_at, *pause_at;
 } WorldEnv;
 
-/* `id` tells worlds of one run apart. Reads PAWL_TESTING and the folder of the examples. 0 or a negative errno, told on stderr. */
+/* `id` tells worlds of one run apart. Reads PAWL_TESTING and the folder of the examples. 0 or a negative errno, told
+ * on stderr. */
 int world_open(World *w, unsigned id);
 void world_close(World *w);
 
