@@ -152,6 +152,13 @@ static int refuse_step(const Trail *t, const Record *record, Error *err) {
                          (unsigned long long)record->seq, (record->step & ~STEP_GROUP_BIT) + 1, t->plan->n_steps);
 }
 
+static int note_group_undone(Trail *t, uint32_t group, Error *err) {
+        TrailGroup *g = &t->groups[group];
+        g->is_undone = true;
+        Value *text = value_new_format("%s: %s", t->plan->groups[group].name, g->why ? g->why : "put back");
+        return value_append(t->warnings, text, err);
+}
+
 static int note_group(Trail *t, const Record *record, const Value *body, Error *err) {
         uint32_t i = record->step & ~STEP_GROUP_BIT;
         if (i >= t->plan->n_groups)
