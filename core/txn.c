@@ -3,6 +3,7 @@
  * One LMDB commit per step boundary: DONE of one effect and INTENT of the next go in together, BEGIN with the first INTENT, the last
  * DONE with COMMIT. Nothing depends on DONE; it may therefore wait for the next boundary, also across a check.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -525,5 +526,8 @@ int txn_run(Engine *e, Plan *plan, TxnResult *ret, Error *err) {
         int r = plan_check(taken, e->is_real_root, err);
         if (r == 0)
                 r = trail_new(TAKE_PTR(taken), TAKE_PTR(key), &trail, err);
-        return r < 0 ? r : txn_resume(e, trail, ret, err);
+        if (r < 0)
+                return r;
+        assert(trail);
+        return txn_resume(e, trail, ret, err);
 }
