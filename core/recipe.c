@@ -121,7 +121,8 @@ static int choose_stale(Recipe *x, Error *err) {
                 if (!is_file || !path || file_is_wanted(t, path_base(path)) || !fs_exists(t->engine->root, path))
                         continue;
                 if (artifact_look(x, file, artifact, NULL) == ARTIFACT_EDITED && !t->overwrite)
-                        return error_set(err, -ESTALE, ERR_DRIFT, "Take it away yourself, or let it go with --overwrite.",
+                        return error_set(err, -ESTALE, ERR_DRIFT,
+                                         "Take it away yourself, or let it go with --overwrite.",
                                          "/%s was edited by hand, and the spec has it no more", path);
                 r = value_append_text(t->stale, path, err);
         }
@@ -138,7 +139,8 @@ static int artifact_is_there(Recipe *x, const Manager *m, const char *name, cons
         ArtifactState state = artifact_look(x, m, old, &why);
         if (state == ARTIFACT_EDITED && !x->target->overwrite) {
                 if (!is_same)
-                        return error_set(err, -ESTALE, ERR_DRIFT, "Take the edit into the spec, or write over it with --overwrite.",
+                        return error_set(err, -ESTALE, ERR_DRIFT,
+                                         "Take the edit into the spec, or write over it with --overwrite.",
                                          "%s was edited by hand, and this would write over it", name);
                 engine_say(x->target->engine, LOG_WARNING, "%s was edited by hand and is left as it is", name);
         }
@@ -170,8 +172,10 @@ static int artifact_list(Recipe *x, const Step *s, uint32_t step, Error *err) {
         int r;
         if (!artifact)
                 return error_no_memory(err);
-        if ((r = value_set_text(artifact, "artifact", s->artifact, err)) < 0 || (r = value_set_int(artifact, "manager", s->manager_id, err)) < 0 ||
-            (r = value_set_int(artifact, "version", s->version, err)) < 0 || (r = value_set(artifact, "args", value_copy(s->args), err)) < 0 ||
+        if ((r = value_set_text(artifact, "artifact", s->artifact, err)) < 0 ||
+            (r = value_set_int(artifact, "manager", s->manager_id, err)) < 0 ||
+            (r = value_set_int(artifact, "version", s->version, err)) < 0 ||
+            (r = value_set(artifact, "args", value_copy(s->args), err)) < 0 ||
             (r = value_set_int(artifact, "step", step, err)) < 0)
                 return r;
         return value_append(x->artifacts, TAKE_PTR(artifact), err);
@@ -198,7 +202,9 @@ static int emit(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Value
         uint32_t step;
         if ((row->flags & RECIPE_ARTIFACT) && !name)
                 return error_no_memory(err);
-        int r = plan_add(x->plan, (StepInit){.kind = row->kind, .manager = row->manager, .debt = row->debt, .artifact = name}, TAKE_PTR(taken), &step, err);
+        int r = plan_add(x->plan,
+                         (StepInit){.kind = row->kind, .manager = row->manager, .debt = row->debt, .artifact = name},
+                         TAKE_PTR(taken), &step, err);
         if (r < 0)
                 return r;
         x->steps[i] = step;
@@ -245,7 +251,8 @@ static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, E
 }
 
 /* Each row as often as it is repeated. */
-static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, RecipeRow *ret, size_t *ret_instances, size_t *ret_n, Error *err) {
+static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, RecipeRow *ret, size_t *ret_instances,
+                       size_t *ret_n, Error *err) {
         size_t n = 0;
         for (size_t i = 0; i < n_rows; i++) {
                 size_t times = rows[i].each ? value_count(rows[i].each(t)) : 1;
@@ -302,13 +309,18 @@ static int notify_step(Recipe *x, const Value *hook, StepKind kind, const char *
         int r;
         if (!args || !payload)
                 return error_no_memory(err);
-        if ((r = value_set_text(payload, "event", event, err)) < 0 || (r = value_set_text(payload, "service", t->service, err)) < 0 ||
-            (r = value_set_text(payload, "flow", t->flow, err)) < 0 || (r = value_set_text(payload, "version", t->version, err)) < 0 ||
-            (r = value_set_text(payload, "from", x->plan->from, err)) < 0 || (r = value_set_text(payload, "actor", t->engine->actor, err)) < 0)
+        if ((r = value_set_text(payload, "event", event, err)) < 0 ||
+            (r = value_set_text(payload, "service", t->service, err)) < 0 ||
+            (r = value_set_text(payload, "flow", t->flow, err)) < 0 ||
+            (r = value_set_text(payload, "version", t->version, err)) < 0 ||
+            (r = value_set_text(payload, "from", x->plan->from, err)) < 0 ||
+            (r = value_set_text(payload, "actor", t->engine->actor, err)) < 0)
                 return r;
-        if ((r = value_set(args, "url", value_copy(value_get(hook, "url")), err)) < 0 || (r = value_set_text(args, "event", event, err)) < 0 ||
+        if ((r = value_set(args, "url", value_copy(value_get(hook, "url")), err)) < 0 ||
+            (r = value_set_text(args, "event", event, err)) < 0 ||
             (r = value_set_int(args, "attempts", value_get_int(hook, "attempts", 3), err)) < 0 ||
-            (r = value_set_int(args, "timeout_usec", value_get_int(hook, "timeout_usec", 10 * (int64_t)USEC_PER_SEC), err)) < 0 ||
+            (r = value_set_int(args, "timeout_usec", value_get_int(hook, "timeout_usec", 10 * (int64_t)USEC_PER_SEC),
+                               err)) < 0 ||
             (r = value_set(args, "payload", TAKE_PTR(payload), err)) < 0)
                 return r;
         return plan_add(x->plan, (StepInit){.kind = kind, .manager = "notify"}, TAKE_PTR(args), NULL, err);
@@ -340,7 +352,8 @@ static int notify_steps(Recipe *x, const Value *spec, Error *err) {
         _cleanup_(value_freep) Value *hook = value_new_map();
         r = hook ? value_set_text(hook, "url", url, err) : error_no_memory(err);
         if (r == 0)
-                r = value_set_int(hook, "attempts", value_get_int(x->target->engine->config, "notify.attempts", 3), err);
+                r = value_set_int(hook, "attempts", value_get_int(x->target->engine->config, "notify.attempts", 3),
+                                  err);
         return r < 0 ? r : notify_hook(x, hook, err);
 }
 

@@ -14,23 +14,23 @@ typedef struct Target {
         Engine *engine;
         const char *flow;
         const char *service;
-        Value *row;        /* the service as committed; NULL: there is none */
-        Value *spec;       /* as wanted, normalised */
-        Value *source;     /* facts the source resolved to */
-        Value *secrets;    /* {NAME: secret}: chosen or generated */
-        Value *env;        /* {NAME: text or secret}: the spec's, with ${X} filled in */
-        Value *env_file;   /* {NAME: secret}: read from the spec's env_file */
+        Value *row;      /* the service as committed; NULL: there is none */
+        Value *spec;     /* as wanted, normalised */
+        Value *source;   /* facts the source resolved to */
+        Value *secrets;  /* {NAME: secret}: chosen or generated */
+        Value *env;      /* {NAME: text or secret}: the spec's, with ${X} filled in */
+        Value *env_file; /* {NAME: secret}: read from the spec's env_file */
         char *version;
         bool release_exists;
         bool wants_running, is_running, is_failed;
         bool overwrite, purge;
-        int64_t port;      /* 0: none */
+        int64_t port;          /* 0: none */
         Prefetched prefetched; /* fd -1: none */
-        Value *hold_why;   /* for Plan.held */
-        Value *prune;      /* [text] versions beyond retention */
-        Value *stale;      /* [text] files an earlier spec had */
-        Value *notes;      /* [text] for Plan.remarks */
-        size_t instance;   /* of a repeated row, while its arguments are made */
+        Value *hold_why;       /* for Plan.held */
+        Value *prune;          /* [text] versions beyond retention */
+        Value *stale;          /* [text] files an earlier spec had */
+        Value *notes;          /* [text] for Plan.remarks */
+        size_t instance;       /* of a repeated row, while its arguments are made */
 } Target;
 void target_done(Target *t);
 #define _cleanup_target_ _cleanup_(target_done)

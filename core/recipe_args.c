@@ -57,7 +57,8 @@ int args_data_dir(const Target *t, Value **ret, Error *err) {
                 return r;
         struct passwd *pw = getpwnam(user);
         if (!pw)
-                return error_set(err, -ENOENT, ERR_SPEC, "Make the user first, or name another in runtime.user.", "there is no user \"%s\"", user);
+                return error_set(err, -ENOENT, ERR_SPEC, "Make the user first, or name another in runtime.user.",
+                                 "there is no user \"%s\"", user);
         r = value_set_int(*ret, "uid", pw->pw_uid, err);
         return r < 0 ? r : value_set_int(*ret, "gid", pw->pw_gid, err);
 }
@@ -71,7 +72,8 @@ int args_fetch(const Target *t, Value **ret, Error *err) {
         int r = path_args(name_release(t->service, t->version), ret, err);
         if (r < 0)
                 return r;
-        if ((r = value_set_text(*ret, "service", t->service, err)) < 0 || (r = value_set_text(*ret, "url", value_get_text(t->source, "location"), err)) < 0 ||
+        if ((r = value_set_text(*ret, "service", t->service, err)) < 0 ||
+            (r = value_set_text(*ret, "url", value_get_text(t->source, "location"), err)) < 0 ||
             (r = value_set_text(*ret, "sha256", value_get_text(t->source, "sha256"), err)) < 0 ||
             (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0 ||
             (r = value_set_text(*ret, "ca_file", value_get_text(source, "ca_file"), err)) < 0)
@@ -85,7 +87,8 @@ int args_tree(const Target *t, Value **ret, Error *err) {
         int r = path_args(name_release(t->service, t->version), ret, err);
         if (r < 0)
                 return r;
-        if ((r = value_set_text(*ret, "name", t->service, err)) < 0 || (r = value_set_text(*ret, "sha256", value_get_text(t->source, "sha256"), err)) < 0 ||
+        if ((r = value_set_text(*ret, "name", t->service, err)) < 0 ||
+            (r = value_set_text(*ret, "sha256", value_get_text(t->source, "sha256"), err)) < 0 ||
             (r = value_set_text(*ret, "kind", value_get_text_or(t->source, "format", "auto"), err)) < 0 ||
             (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0)
                 return r;
@@ -128,9 +131,13 @@ static int process_args(const Target *t, const char *role, const Value *spec, in
         int r;
         if (!args || !definition)
                 return error_no_memory(err);
-        if ((r = value_set_text(args, "service", t->service, err)) < 0 || (r = value_set_text(args, "role", role, err)) < 0 ||
+        if ((r = value_set_text(args, "service", t->service, err)) < 0 ||
+            (r = value_set_text(args, "role", role, err)) < 0 ||
             (r = value_set_text(args, "definition", definition, err)) < 0 ||
-            (r = value_set_int(args, "stop_timeout_usec", value_get_int(value_get(spec, "runtime"), "stop_timeout_usec", 10 * (int64_t)USEC_PER_SEC), err)) < 0)
+            (r = value_set_int(args, "stop_timeout_usec",
+                               value_get_int(value_get(spec, "runtime"), "stop_timeout_usec",
+                                             10 * (int64_t)USEC_PER_SEC),
+                               err)) < 0)
                 return r;
         bool waits_when_put_back = strcmp(role, "owe") == 0;
         if (waits_when_put_back && b1 && (r = health_args(t, b1, port, &health, err)) < 0)
@@ -285,15 +292,17 @@ static int render_argv(const Target *t, const Place *places, Value *argv, Error 
 
 static int render_definition(const Target *t, const Place *places, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map(), *argv = value_new_array();
-        _cleanup_free_ char *env = rooted(t, name_env(t->service)), *log = rooted(t, name_log(t->service)), *directory = NULL, *json = NULL;
+        _cleanup_free_ char *env = rooted(t, name_env(t->service)), *log = rooted(t, name_log(t->service)),
+                            *directory = NULL, *json = NULL;
         const char *given = value_get_text(value_get(t->spec, "runtime"), "directory");
         directory = expand(given ? given : "{current}", places, PLACES);
         if (!v || !argv || !env || !log || !directory)
                 return error_no_memory(err);
         int r = render_argv(t, places, argv, err);
-        if (r < 0 || (r = value_set_text(v, "service", t->service, err)) < 0 || (r = value_set(v, "argv", TAKE_PTR(argv), err)) < 0 ||
-            (r = value_set_text(v, "env_file", env, err)) < 0 || (r = value_set_text(v, "directory", directory, err)) < 0 ||
-            (r = value_set_text(v, "log", log, err)) < 0 || (r = value_set_text(v, "user", target_user(t), err)) < 0)
+        if (r < 0 || (r = value_set_text(v, "service", t->service, err)) < 0 ||
+            (r = value_set(v, "argv", TAKE_PTR(argv), err)) < 0 || (r = value_set_text(v, "env_file", env, err)) < 0 ||
+            (r = value_set_text(v, "directory", directory, err)) < 0 || (r = value_set_text(v, "log", log, err)) < 0 ||
+            (r = value_set_text(v, "user", target_user(t), err)) < 0)
                 return r;
         r = json_encode(v, JSON_PRETTY, &json, err);
         if (r < 0)

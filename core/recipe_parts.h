@@ -11,7 +11,7 @@ typedef struct Recipe {
         Target *target;
         Plan *plan;
         bool needs_restart;
-        bool is_asked; /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
+        bool is_asked;    /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
         Value *artifacts; /* the service row's list, growing */
         int64_t steps[RECIPE_ROWS_MAX]; /* index of each row's step, or -1 */
 } Recipe;
@@ -30,7 +30,7 @@ typedef struct RecipeRow {
         bool (*is_wanted)(const Target *t);
         int (*args)(const Target *t, Value **ret, Error *err);
         const char *stands_on[RECIPE_STANDS_MAX]; /* names of rows above */
-        const Value *(*each)(const Target *t); /* one for each item of this list; Target.instance says which */
+        const Value *(*each)(const Target *t);    /* one for each item of this list; Target.instance says which */
 } RecipeRow;
 
 /* Arguments of each kind of step; owned by the caller. */

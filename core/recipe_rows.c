@@ -44,15 +44,19 @@ static int row_service(Recipe *x, Error *err) {
         int r = row ? spec_hash(t->spec, hash, err) : error_no_memory(err);
         if (r < 0)
                 return r;
-        if ((r = value_set_text(row, "name", t->service, err)) < 0 || (r = value_set_text(row, "service", t->service, err)) < 0 ||
-            (r = value_set_text(row, "version", t->version, err)) < 0 || (r = value_set_text(row, "previous", target_previous(t), err)) < 0 ||
-            (r = value_set_text(row, "hash", hash, err)) < 0 || (r = value_set_text(row, "wanted", t->wants_running ? "running" : "stopped", err)) < 0 ||
+        if ((r = value_set_text(row, "name", t->service, err)) < 0 ||
+            (r = value_set_text(row, "service", t->service, err)) < 0 ||
+            (r = value_set_text(row, "version", t->version, err)) < 0 ||
+            (r = value_set_text(row, "previous", target_previous(t), err)) < 0 ||
+            (r = value_set_text(row, "hash", hash, err)) < 0 ||
+            (r = value_set_text(row, "wanted", t->wants_running ? "running" : "stopped", err)) < 0 ||
             (r = value_set_int(row, "deployed", deployed, err)) < 0 || (r = value_set_int(row, "updated", 0, err)) < 0)
                 return r;
         if (t->port > 0 && (r = value_set_int(row, "port", t->port, err)) < 0)
                 return r;
-        if ((r = value_set_copy(row, "spec", t->spec, err)) < 0 || (r = value_set_copy(row, "source", t->source, err)) < 0 ||
-            (r = row_environment(t, row, err)) < 0 || (r = value_set_copy(row, "artifacts", x->artifacts, err)) < 0)
+        if ((r = value_set_copy(row, "spec", t->spec, err)) < 0 ||
+            (r = value_set_copy(row, "source", t->source, err)) < 0 || (r = row_environment(t, row, err)) < 0 ||
+            (r = value_set_copy(row, "artifacts", x->artifacts, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "service/%s", t->service);
 }
@@ -68,9 +72,11 @@ static int row_release(Recipe *x, Error *err) {
         }
         if (r < 0)
                 return r;
-        if ((r = value_set_text(row, "version", t->version, err)) < 0 || (r = value_set_text(row, "service", t->service, err)) < 0 ||
-            (r = value_set_copy(row, "spec", t->spec, err)) < 0 || (r = value_set_copy(row, "source", t->source, err)) < 0 ||
-            (r = row_environment(t, row, err)) < 0 || (r = value_set(row, "artifacts", TAKE_PTR(trees), err)) < 0 ||
+        if ((r = value_set_text(row, "version", t->version, err)) < 0 ||
+            (r = value_set_text(row, "service", t->service, err)) < 0 ||
+            (r = value_set_copy(row, "spec", t->spec, err)) < 0 ||
+            (r = value_set_copy(row, "source", t->source, err)) < 0 || (r = row_environment(t, row, err)) < 0 ||
+            (r = value_set(row, "artifacts", TAKE_PTR(trees), err)) < 0 ||
             (r = value_set_int(row, "updated", 0, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "release/%s/%s", t->service, t->version);
@@ -103,7 +109,8 @@ static int row_held(Recipe *x, Error *err) {
         const char *sha256 = value_get_text(value_get(t->row, "source"), "sha256");
         if (!row)
                 return error_no_memory(err);
-        if ((r = value_set_text(row, "why", "it was rolled back from", err)) < 0 || (r = value_set_text(row, "sha256", sha256, err)) < 0)
+        if ((r = value_set_text(row, "why", "it was rolled back from", err)) < 0 ||
+            (r = value_set_text(row, "sha256", sha256, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "held/%s/%s", t->service, from);
 }
@@ -117,7 +124,8 @@ int rows_converge(Recipe *x, Error *err) {
         if (r == 0)
                 r = row_held(x, err);
         for (size_t i = 0; r == 0 && i < value_count(x->target->prune); i++)
-                r = plan_row(x->plan, value_new_null(), err, "release/%s/%s", x->target->service, value_text(value_at(x->target->prune, i)));
+                r = plan_row(x->plan, value_new_null(), err, "release/%s/%s", x->target->service,
+                             value_text(value_at(x->target->prune, i)));
         return r;
 }
 

@@ -67,7 +67,8 @@ static int fill_reference(const char *p, const char *end, Text *out, Error *err)
         }
         const char *value = getenv(name);
         if (!value && !otherwise)
-                return error_set(err, -ENOENT, ERR_SPEC, "Set it in the environment of this command, or write ${NAME:-default}.",
+                return error_set(err, -ENOENT, ERR_SPEC,
+                                 "Set it in the environment of this command, or write ${NAME:-default}.",
                                  "the environment has no \"%s\", which the spec asks for", name);
         text_add(out, value ? value : otherwise);
         return 0;
@@ -98,7 +99,8 @@ static int fill_value(const char *text, Value **ret, Error *err) {
 
 /* What was filled in before is used when the caller's environment lacks it now: a timer has another environment than a person. */
 static int choose_env(Target *t, Error *err) {
-        const Value *env = value_get(t->spec, "env"), *known = value_get(t->row, "env"), *written = value_path(t->row, "spec.env");
+        const Value *env = value_get(t->spec, "env"), *known = value_get(t->row, "env"),
+                    *written = value_path(t->row, "spec.env");
         t->env = value_new_map();
         int r = t->env ? 0 : error_no_memory(err);
         for (size_t i = 0; r >= 0 && i < value_count(env); i++) {
@@ -152,7 +154,8 @@ static int choose_secret(Target *t, const Value *item, Error *err) {
                 chosen = secret_generated(generate);
                 engine_say(t->engine, LOG_NOTE, "%s: generated, **** (stored)", name);
         } else
-                return error_set(err, -ENOENT, ERR_SPEC, "Set it in the environment of this command or in env_file.", "the secret \"%s\" was found nowhere", name);
+                return error_set(err, -ENOENT, ERR_SPEC, "Set it in the environment of this command or in env_file.",
+                                 "the secret \"%s\" was found nowhere", name);
         return value_set(t->secrets, name, chosen, err);
 }
 
@@ -175,7 +178,8 @@ static int expand_location(const Target *t, Value *source, const char *key, Erro
         if (!text || !strstr(text, mark))
                 return 0;
         if (!version)
-                return error_set(err, -EINVAL, ERR_SPEC, "Name one: version: v1, or --version v1.", "the source \"%s\" asks for a version and none is given", text);
+                return error_set(err, -EINVAL, ERR_SPEC, "Name one: version: v1, or --version v1.",
+                                 "the source \"%s\" asks for a version and none is given", text);
         for (const char *next; (next = strstr(text, mark)); text = next + strlen(mark)) {
                 text_add_n(&out, text, (size_t)(next - text));
                 text_add(&out, version);
@@ -196,7 +200,8 @@ static int resolve_source(Target *t, Error *err) {
                 return r;
         const Source *type = source_by_type(value_get_text_or(source, "type", "path"));
         if (!type)
-                return error_set(err, -EINVAL, ERR_NOT_SUPPORTED, NULL, "this pawl has no source \"%s\"", value_get_text(source, "type"));
+                return error_set(err, -EINVAL, ERR_NOT_SUPPORTED, NULL, "this pawl has no source \"%s\"",
+                                 value_get_text(source, "type"));
         Host host = engine_host(t->engine, 0, 0, true);
         return type->resolve(&host, source, value_get(t->row, "source"), &t->source, &t->prefetched, err);
 }
@@ -204,7 +209,8 @@ static int resolve_source(Target *t, Error *err) {
 static int release_row(Target *t, const char *version, Value **ret, Error *err) {
         char key[ROW_KEY_MAX];
         int r = row_key(key, "release/%s/%s", t->service, version);
-        return r < 0 ? error_set(err, r, ERR_SPEC, NULL, "the version is too long") : engine_row(t->engine, key, ret, err);
+        return r < 0 ? error_set(err, r, ERR_SPEC, NULL, "the version is too long")
+                     : engine_row(t->engine, key, ret, err);
 }
 
 static bool is_same_content(const Value *release, const Value *facts) {
@@ -235,7 +241,8 @@ static int choose_version(Target *t, Error *err) {
                 char *other = text_format("%s+%.8s", t->version, sha256);
                 if (!other)
                         return error_no_memory(err);
-                engine_say(t->engine, LOG_NOTE, "%s %s has other content than before: it becomes %s", t->service, t->version, other);
+                engine_say(t->engine, LOG_NOTE, "%s %s has other content than before: it becomes %s", t->service,
+                           t->version, other);
                 free(t->version);
                 t->version = other;
         }
@@ -277,7 +284,8 @@ static bool port_is_claimed(Engine *e, int64_t port, const char *service) {
 static bool port_is_free(Target *t, int64_t port) {
         _cleanup_(value_freep) Value *args = value_new_map();
         Host host = engine_host(t->engine, 0, 0, false);
-        if (!args || value_set_int(args, "port", port, NULL) < 0 || value_set_text(args, "address", "127.0.0.1", NULL) < 0)
+        if (!args || value_set_int(args, "port", port, NULL) < 0 ||
+            value_set_text(args, "address", "127.0.0.1", NULL) < 0)
                 return false;
         return manager_by_name("port")->check(&host, args, NULL) == 0;
 }
@@ -306,7 +314,8 @@ static int choose_port(Target *t, Error *err) {
         t->port = fixed;
         if (!port_is_claimed(t->engine, fixed, t->service))
                 return 0;
-        return error_set(err, -EADDRINUSE, ERR_IN_USE, "Choose another, or port: auto.", "port %lld belongs to another service", (long long)fixed);
+        return error_set(err, -EADDRINUSE, ERR_IN_USE, "Choose another, or port: auto.",
+                         "port %lld belongs to another service", (long long)fixed);
 }
 
 /* ---- What runs, and what is old ---------------------------------------------------------------------------------------------------------- */
@@ -393,7 +402,8 @@ static int target_of_spec(Target *t, const Request *request, Error *err) {
         if (r < 0 && r != -ENOENT)
                 return r;
         if (t->row && request->kind == REQUEST_DEPLOY)
-                return error_set(err, -EEXIST, ERR_SERVICE_EXISTS, "\"pawl upgrade\" brings a new version, \"pawl apply\" a new spec.",
+                return error_set(err, -EEXIST, ERR_SERVICE_EXISTS,
+                                 "\"pawl upgrade\" brings a new version, \"pawl apply\" a new spec.",
                                  "the service \"%s\" exists already", t->service);
         t->spec = value_copy(request->spec);
         t->wants_running = !t->row || strcmp(value_get_text_or(t->row, "wanted", "running"), "running") == 0;
@@ -441,12 +451,14 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
                 return r;
         const char *version = request->version ? request->version : value_get_text(t->row, "previous");
         if (!version)
-                return error_set(err, -ENOENT, ERR_NO_VERSION, "There must have been an upgrade before.", "%s has no version before %s", t->service,
+                return error_set(err, -ENOENT, ERR_NO_VERSION, "There must have been an upgrade before.",
+                                 "%s has no version before %s", t->service,
                                  value_get_text_or(t->row, "version", "this one"));
         r = release_row(t, version, &release, err);
         _cleanup_free_ char *path = name_release(t->service, version);
         if (r == -ENOENT || (r == 0 && path && !fs_exists(t->engine->root, path))) {
-                r = error_set(err, -ENOENT, ERR_NO_VERSION, "Upgrade to it instead: \"pawl upgrade --version\".", "%s %s is not kept any more", t->service, version);
+                r = error_set(err, -ENOENT, ERR_NO_VERSION, "Upgrade to it instead: \"pawl upgrade --version\".",
+                              "%s %s is not kept any more", t->service, version);
                 list_releases(t, err);
                 return r;
         }
@@ -455,8 +467,8 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         t->version = strdup(version);
         t->spec = value_copy(value_get(release, "spec"));
         t->source = value_copy(value_get(release, "source"));
-        if (!t->version || !t->spec || !t->source || !copy_of(release, "secrets", &t->secrets) || !copy_of(release, "env", &t->env) ||
-            !copy_of(release, "env_file", &t->env_file))
+        if (!t->version || !t->spec || !t->source || !copy_of(release, "secrets", &t->secrets) ||
+            !copy_of(release, "env", &t->env) || !copy_of(release, "env_file", &t->env_file))
                 return error_no_memory(err);
         t->release_exists = true;
         t->wants_running = strcmp(value_get_text_or(t->row, "wanted", "running"), "running") == 0;
@@ -501,7 +513,10 @@ const char *request_name(RequestKind kind) {
 
 int target_choose(Engine *e, const Request *request, Target *ret, Error *err) {
         const char *service = request->spec ? value_get_text(request->spec, "name") : request->service;
-        *ret = (Target){.engine = e, .flow = requests[request->kind].name, .service = service, .prefetched = {.fd = -1}};
+        *ret = (Target){.engine = e,
+                        .flow = requests[request->kind].name,
+                        .service = service,
+                        .prefetched = {.fd = -1}};
         ret->overwrite = request->overwrite;
         ret->purge = request->purge;
         return requests[request->kind].choose(ret, request, err);
