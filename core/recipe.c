@@ -250,20 +250,25 @@ static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, E
         return old ? artifact_keep(x, old, err) : 0;
 }
 
+typedef struct ExpandedRows {
+        RecipeRow rows[RECIPE_ROWS_MAX];
+        size_t instances[RECIPE_ROWS_MAX];
+        size_t n;
+} ExpandedRows;
+
 /* Each row as often as it is repeated. */
-static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, RecipeRow *ret, size_t *ret_instances,
-                       size_t *ret_n, Error *err) {
+static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, ExpandedRows *ret, Error *err) {
         size_t n = 0;
         for (size_t i = 0; i < n_rows; i++) {
                 size_t times = rows[i].each ? value_count(rows[i].each(t)) : 1;
                 for (size_t k = 0; k < times; k++) {
                         if (n >= RECIPE_ROWS_MAX)
                                 return error_set(err, -E2BIG, ERR_SPEC, NULL, "the spec has too many %s", rows[i].name);
-                        ret[n] = rows[i];
-                        ret_instances[n++] = k;
+                        ret->rows[n] = rows[i];
+                        ret->instances[n++] = k;
                 }
         }
-        *ret_n = n;
+        ret->n = n;
         return 0;
 }
 
@@ -283,20 +288,20 @@ static int emit_all(Recipe *x, const RecipeRow *rows, size_t n_rows, Value **arg
 
 static int recipe_rows(Recipe *x, const RecipeRow *table, size_t n_table, Error *err) {
         Value *args[RECIPE_ROWS_MAX] = {0};
-        RecipeRow rows[RECIPE_ROWS_MAX];
-        size_t instances[RECIPE_ROWS_MAX], n_rows = 0;
-        int r = rows_expand(x->target, table, n_table, rows, instances, &n_rows, err);
-        for (size_t i = 0; i < n_rows; i++)
+        ExpandedRows expanded;
+        expanded.n = 0;
+        int r = rows_expand(x->target, table, n_table, &expanded, err);
+        for (size_t i = 0; i < expanded.n; i++)
                 x->steps[i] = -1;
-        for (size_t i = 0; r == 0 && i < n_rows; i++) {
-                x->target->instance = instances[i];
-                r = consider(x, &rows[i], &args[i], err);
+        for (size_t i = 0; r == 0 && i < expanded.n; i++) {
+                x->target->instance = expanded.instances[i];
+                r = consider(x, &expanded.rows[i], &args[i], err);
         }
-        for (size_t i = 0; r == 0 && i < n_rows; i++)
-                r = consider_visible(x, &rows[i], &args[i], err);
+        for (size_t i = 0; r == 0 && i < expanded.n; i++)
+                r = consider_visible(x, &expanded.rows[i], &args[i], err);
         if (r == 0)
-                r = emit_all(x, rows, n_rows, args, err);
-        for (size_t i = 0; i < n_rows; i++)
+                r = emit_all(x, expanded.rows, expanded.n, args, err);
+        for (size_t i = 0; i < expanded.n; i++)
                 value_free(args[i]);
         return r;
 }

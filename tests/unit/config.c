@@ -26,7 +26,7 @@ static void put(const char *path, const char *text) {
 
 static int setup(void **state) {
         (void)state;
-        memcpy(top + strlen(top) - 6, "XXXXXX", 6);
+        memcpy(top + strlen(top) - 6, "XXXXXX", sizeof("XXXXXX"));
         assert_non_null(mkdtemp(top));
         root = open(top, O_DIRECTORY | O_CLOEXEC);
         assert_true(root >= 0);
