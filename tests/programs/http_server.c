@@ -50,15 +50,15 @@ static void page_set(ServerPage *page, const char *name, const char *value) {
         else if (strcmp(name, "etag") == 0)
                 page->etag = strdup(value);
         else if (strcmp(name, "status") == 0)
-                page->status = atoi(value);
+                page->status = (int)strtol(value, NULL, 10);
         else if (strcmp(name, "cuts") == 0)
-                page->n_cuts = (unsigned)atoi(value);
+                page->n_cuts = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(name, "cut_at") == 0)
                 page->cut_at = strtoull(value, NULL, 10);
         else if (strcmp(name, "failing") == 0)
-                page->n_failing = (unsigned)atoi(value);
+                page->n_failing = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(name, "fail_status") == 0)
-                page->fail_status = atoi(value);
+                page->fail_status = (int)strtol(value, NULL, 10);
         else
                 die(name);
 }
@@ -85,8 +85,8 @@ static size_t log_requests(HttpServer *s, FILE *log, size_t n_logged) {
         n_before = http_server_count(s, NULL);
         for (; n_logged < n; n_logged++) {
                 const ServerSeen *seen = http_server_seen(s, n_logged);
-                fprintf(log, "%s %s range=[%s] mark=[%s] body=%.*s\n", seen->method, seen->path, seen->range, seen->mark,
-                        (int)seen->n_body, seen->body);
+                fprintf(log, "%s %s range=[%s] mark=[%s] body=%.*s\n", seen->method, seen->path, seen->range,
+                        seen->mark, (int)seen->n_body, seen->body);
         }
         (void)fflush(log);
         return n_logged;
