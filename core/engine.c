@@ -154,6 +154,13 @@ static int promise_check(Engine *e, const char **ret_name, Error *err) {
         return r < 0 ? r : promise_of(e, PAWL_DIR, ret_name, err);
 }
 
+int engine_settle_disk(Engine *e, Error *err) {
+        int r = fs_settle(e->root, "opt/pawl", err);
+        if (r == 0)
+                r = fs_settle(e->root, "etc/pawl", err);
+        return r < 0 ? r : fs_settle(e->root, "var/lib/pawl-data", err);
+}
+
 /* ---- Journal --------------------------------------------------------------------------------------------------------------- */
 
 int engine_journal_options(const Engine *e, JournalOptions *ret, Error *err) {

@@ -32,6 +32,8 @@ struct Engine {
 void engine_say(Engine *e, int level, const char *format, ...) _printf_(3, 4);
 /* The Host for one step: cancel is left out while putting back. */
 Host engine_host(const Engine *e, uint64_t tx, uint32_t step, bool can_cancel);
+/* Before COMMIT and before the END of a reversal: whatever a file system needs besides fsync of files and directories. */
+int engine_settle_disk(Engine *e, Error *err);
 int engine_journal_options(const Engine *e, JournalOptions *ret, Error *err);
 /* -ENOENT with ERR_NO_SERVICE and a hint when there is no such row; else the decoded row, secrets open when the engine can. */
 int engine_service_row(Engine *e, const char *service, Value **ret, Error *err);

@@ -344,8 +344,7 @@ static int notify_hook(Recipe *x, const Value *hook, Error *err) {
         return r == 0 && hook_wants(hook, "failed") ? notify_step(x, hook, STEP_TELL, "failed", err) : r;
 }
 
-static int notify_steps(Recipe *x, const Value *spec, Error *err) {
-        const Value *hooks = value_get(spec, "notify");
+static int notify_steps(Recipe *x, const Value *hooks, Error *err) {
         const char *url = value_get_text(x->target->engine->config, "notify.url");
         int r = 0;
         if (plan_count_effects(x->plan) == 0)
@@ -392,7 +391,7 @@ static int converge_extras(Recipe *x, Error *err) {
                 return error_no_memory(err);
         int r = value_set_text(x->plan->held, "sha256", value_get_text(t->source, "sha256"), err);
         if (r == 0)
-                r = notify_steps(x, t->spec, err);
+                r = notify_steps(x, t->hooks, err);
         return r < 0 ? r : rows_converge(x, err);
 }
 
@@ -422,7 +421,7 @@ int recipe_remove(Target *t, Plan **ret, Error *err) {
         if (r == 0 && t->purge)
                 r = plan_remark(x.plan, "deletes /%s: this cannot be put back", data);
         if (r == 0)
-                r = notify_steps(&x, value_get(t->row, "spec"), err);
+                r = notify_steps(&x, value_get(t->row, "hooks"), err);
         if (r == 0)
                 r = rows_remove(&x, err);
         if (r < 0)
@@ -452,7 +451,7 @@ int recipe_run(Target *t, Plan **ret, Error *err) {
                         r = recipe_rows(&x, run_tables[i].rows, run_tables[i].n_rows, err);
                 }
         if (r == 0)
-                r = notify_steps(&x, value_get(t->row, "spec"), err);
+                r = notify_steps(&x, value_get(t->row, "hooks"), err);
         if (r == 0)
                 r = rows_wanted(&x, err);
         if (r < 0)

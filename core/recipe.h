@@ -28,6 +28,7 @@ typedef struct Target {
         Prefetched prefetched; /* fd -1: none */
         Value *hold_why;       /* for Plan.held */
         Value *prune;          /* [text] versions beyond retention */
+        Value *hooks;          /* the spec's notify, with ${X} filled in */
         Value *stale;          /* [text] files an earlier spec had */
         Value *notes;          /* [text] for Plan.remarks */
         size_t instance;       /* of a repeated row, while its arguments are made */

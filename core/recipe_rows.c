@@ -26,7 +26,9 @@ static int row_environment(const Target *t, Value *row, Error *err) {
         int r = value_set_copy(row, "secrets", t->secrets, err);
         if (r == 0)
                 r = value_set_copy(row, "env", t->env, err);
-        return r < 0 ? r : value_set_copy(row, "env_file", t->env_file, err);
+        if (r == 0)
+                r = value_set_copy(row, "env_file", t->env_file, err);
+        return r < 0 ? r : value_set_copy(row, "hooks", t->hooks, err);
 }
 
 const char *target_previous(const Target *t) {

@@ -351,7 +351,9 @@ int settle_end(Settle *s, const char *result, const SettleTimes *times, Error *e
         if (!rows || !body)
                 return error_no_memory(err);
         row_key_history(s->trail->plan->service, s->trail->tx, key);
-        int r = keep_warnings(s, err);
+        int r = engine_settle_disk(s->engine, err);
+        if (r == 0)
+                r = keep_warnings(s, err);
         if (r == 0)
                 r = held_row(s->trail, rows, err);
         if (r == 0)

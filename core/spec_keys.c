@@ -63,7 +63,7 @@ static const SpecKey source_keys[] = {
         {"type",       SPEC_CHOICE, NULL,  .text = "path: a program, archive or directory of this host; url: fetched; seen from the other keys",
          .choices = "path url", .later = "github-release dir image build git compose template"},
         {"path",       SPEC_PATH,   NULL,  .text = "what to deploy, relative to the spec"},
-        {"url",        SPEC_URL,    NULL,  .text = "what to fetch"},
+        {"url",        SPEC_FETCH,  NULL,  .text = "what to fetch"},
         {"sha256",     SPEC_SHA256, NULL,  .text = "what the content must hash to; needed for http"},
         {"max_size",   SPEC_SIZE,   "2GB", .text = "more than this is refused", .min = 1, .max = INT64_MAX},
         {"ca_file",    SPEC_PATH,   NULL,  .text = "certificates to trust instead of the system's"},

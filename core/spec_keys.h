@@ -24,6 +24,7 @@ typedef enum SpecType {
         SPEC_WORKDIR, /* absolute, or beginning with a place holder: a place on the host where the program will run */
         SPEC_FILE,    /* a file name */
         SPEC_URL,     /* http or https */
+        SPEC_FETCH,   /* http, https or file */
         SPEC_CONTENT, /* a text with any characters */
         SPEC_KEY,     /* name of an environment variable */
         SPEC_CHOICE,  /* one of `choices` */

@@ -160,6 +160,7 @@ static void say_fixed(const SpecKey *key, Text *t) {
                 {SPEC_WORKDIR, "an absolute path, or one beginning with a place such as {data}"},
                 {SPEC_FILE,    "a file name without \"/\""},
                 {SPEC_URL,     "a URL beginning with https:// or http://"},
+                {SPEC_FETCH,   "a URL beginning with https://, http:// or file:///, without ${...}"},
                 {SPEC_KEY,     "the name of a variable: letters, digits and _"},
                 {SPEC_ARGV,    "a list of texts"},
                 {SPEC_ENV,     "a map of texts"},
@@ -361,10 +362,17 @@ static int read_file(const SpecNode *node, const SpecKey *key, const char *text,
 static int read_url(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         bool is_known = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
         const char *host = is_known ? strstr(text, "://") + 3 : text;
-        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') ||
-            strchr(text, '\t'))
+        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') || strchr(text, '\t'))
                 return 1;
         return read_text(node, key, text, ret, err);
+}
+
+/* Where an artifact comes from is written down in plain text: nothing of a caller's environment goes into it. */
+static int read_fetch(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        if (strstr(text, "${"))
+                return 1;
+        bool is_file = strncmp(text, "file:///", 8) == 0 && text[8] && !strchr(text, ' ') && !strchr(text, '\t');
+        return is_file ? read_text(node, key, text, ret, err) : read_url(node, key, text, ret, err);
 }
 
 static int read_key(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
@@ -458,6 +466,7 @@ static const struct {
         [SPEC_WORKDIR]  = {say_fixed,    read_workdir,  VALUE_TEXT,  NULL},
         [SPEC_FILE]     = {say_fixed,    read_file,     VALUE_TEXT,  NULL},
         [SPEC_URL]      = {say_fixed,    read_url,      VALUE_TEXT,  NULL},
+        [SPEC_FETCH]    = {say_fixed,    read_fetch,    VALUE_TEXT,  NULL},
         [SPEC_CONTENT]  = {say_fixed,    read_content,  VALUE_TEXT,  NULL},
         [SPEC_KEY]      = {say_fixed,    read_key,      VALUE_TEXT,  NULL},
         [SPEC_CHOICE]   = {say_choice,   read_choice,   VALUE_TEXT,  NULL},

@@ -24,6 +24,7 @@ void target_done(Target *t) {
         value_free(t->env_file);
         value_free(t->hold_why);
         value_free(t->prune);
+        value_free(t->hooks);
         value_free(t->stale);
         value_free(t->notes);
         free(t->version);
@@ -120,6 +121,37 @@ static int choose_env(Target *t, Error *err) {
                         r = value_set(t->env, entry->name, r == 1 ? filled : value_copy(entry->value), err);
         }
         return r < 0 ? r : 0;
+}
+
+/* Many webhooks carry their key in the path: what is filled in is a secret. */
+static int fill_hook(Target *t, size_t i, Error *err) {
+        const Value *hook = value_at(value_get(t->spec, "notify"), i),
+                    *before = value_at(value_get(t->row, "hooks"), i);
+        const char *url = value_get_text_or(hook, "url", "");
+        Value *copy = value_copy(hook), *filled = NULL;
+        Error why = ERROR_INIT;
+        int r = value_append(t->hooks, copy, err);
+        if (r < 0)
+                return r;
+        r = fill_value(url, &filled, &why);
+        bool was_filled = value_is(value_get(before, "url"), VALUE_SECRET);
+        if (r < 0 && why.code == ERR_SPEC && was_filled) {
+                filled = value_copy(value_get(before, "url"));
+                r = 1;
+        }
+        if (r < 0)
+                return error_set(err, r, why.code, why.hint, "%s", why.message);
+        return r == 0 ? 0 : value_set(copy, "url", filled, err);
+}
+
+static int choose_hooks(Target *t, Error *err) {
+        int r = 0;
+        t->hooks = value_new_array();
+        if (!t->hooks)
+                return error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(value_get(t->spec, "notify")); i++)
+                r = fill_hook(t, i, err);
+        return r;
 }
 
 static bool secret_may_come_from(const Value *item, const char *where) {
@@ -390,6 +422,8 @@ static int converge(Target *t, const Request *request, Error *err) {
         if (r == 0)
                 r = choose_env(t, err);
         if (r == 0)
+                r = choose_hooks(t, err);
+        if (r == 0)
                 r = look_at_process(t, err);
         return r < 0 ? r : choose_prune(t, err);
 }
@@ -468,7 +502,8 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         t->spec = value_copy(value_get(release, "spec"));
         t->source = value_copy(value_get(release, "source"));
         if (!t->version || !t->spec || !t->source || !copy_of(release, "secrets", &t->secrets) ||
-            !copy_of(release, "env", &t->env) || !copy_of(release, "env_file", &t->env_file))
+            !copy_of(release, "env", &t->env) || !copy_of(release, "env_file", &t->env_file) ||
+            !copy_of(release, "hooks", &t->hooks))
                 return error_no_memory(err);
         t->release_exists = true;
         t->wants_running = strcmp(value_get_text_or(t->row, "wanted", "running"), "running") == 0;

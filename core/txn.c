@@ -369,7 +369,9 @@ static int commit(Txn *x, Error *err) {
         _cleanup_(value_freep) Value *body = value_new_map(), *rows = NULL;
         if (mutant_is("ack-before-commit"))
                 engine_say(x->engine, LOG_NOTE, "committed");
-        int r = body ? rows_at_commit(x->trail, &rows, err) : error_no_memory(err);
+        int r = body ? engine_settle_disk(x->engine, err) : error_no_memory(err);
+        if (r == 0)
+                r = rows_at_commit(x->trail, &rows, err);
         if (r == 0)
                 r = value_set(body, "rows", TAKE_PTR(rows), err);
         bool is_first = x->trail->phase == TX_NONE; /* nothing on the host changes, only what pawl knows */

@@ -352,7 +352,7 @@ static int fail_ended(const Health *h, Error *err) {
         int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "%s%s%sthe program %s after %.1f s",
                           h->target ? "no answer " : "", h->target ? h->target : "", h->target ? ": " : "", how,
                           MAX(after, 0.0));
-        log_file_to_detail(h->host, h->service, LOG_LINES_SHOWN, err);
+        log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
         return r;
 }
 
@@ -364,7 +364,7 @@ static int fail_late(const Health *h, Error *err) {
         int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "",
                           h->target ? h->target : "", duration, h->reason[0] ? ": " : "", h->reason);
         if (h->service)
-                log_file_to_detail(h->host, h->service, LOG_LINES_SHOWN, err);
+                log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
         return r;
 }
 

@@ -216,12 +216,31 @@ int log_file_lines(const Host *host, const char *service, size_t n, bool follow,
         return r;
 }
 
-static void detail_line(void *userdata, const char *text, size_t n_text) {
-        error_detail(userdata, "%.*s", (int)MIN(n_text, (size_t)400), text);
+/* Where the last n lines of a text begin. */
+static const char *last_lines(const char *text, size_t size, size_t n) {
+        const char *p = text + size;
+        if (p > text && p[-1] == '\n')
+                p--;
+        for (; p > text; p--)
+                if (p[-1] == '\n' && --n == 0)
+                        return p;
+        return text;
 }
 
-void log_file_to_detail(const Host *host, const char *service, size_t n, Error *err) {
-        const LogSink sink = {.line = detail_line, .userdata = err};
-        if (err)
-                (void)log_file_lines(host, service, n, false, &sink, NULL);
+void log_file_to_detail(const Host *host, const char *service, off_t from, size_t n, Error *err) {
+        _cleanup_free_ char *path = log_file_path(service), *text = malloc(LOG_BLOCK + 1);
+        _cleanup_(reader_done) LogReader l = {.fd = -1};
+        if (!err || !path || !text || reader_open(host, path, &l, NULL) < 0)
+                return;
+        off_t begin = from <= l.st.st_size ? MAX(from, l.st.st_size - LOG_BLOCK)
+                                           : 0; /* shorter than it was: rotated meanwhile */
+        ssize_t size = pread(l.fd, text, LOG_BLOCK, begin);
+        if (size <= 0)
+                return;
+        text[size] = '\0';
+        for (const char *line = last_lines(text, (size_t)size, n); *line;) {
+                size_t length = strcspn(line, "\n");
+                error_detail(err, "%.*s", (int)MIN(length, (size_t)400), line);
+                line += length + (line[length] == '\n');
+        }
 }

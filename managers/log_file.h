@@ -23,5 +23,6 @@ int log_file_open(const Host *host, const char *path, Error *err);
 /* The last n lines (0: all there are), reaching back into the rotated file; then, with follow, what is added until
  * cancelled (which is success). */
 int log_file_lines(const Host *host, const char *service, size_t n, bool follow, const LogSink *sink, Error *err);
-/* Appends the last n lines to err->detail; whatever goes wrong is left out. */
-void log_file_to_detail(const Host *host, const char *service, size_t n, Error *err);
+/* Appends the last n lines behind the offset `from` (what an earlier program printed tells nothing about this one) to err->detail; whatever goes wrong is
+ * left out. */
+void log_file_to_detail(const Host *host, const char *service, off_t from, size_t n, Error *err);

@@ -40,6 +40,7 @@ int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *
                 .tx = (uint64_t)value_get_int(map, "tx", 0),
                 .step = (uint32_t)value_get_int(map, "step", 0),
                 .since_usec = value_get_int(map, "since", 0),
+                .log_from = value_get_int(map, "log_from", 0),
         };
         if (p.pid <= 1 || p.start_time == 0 || !hex_decode(value_get_text_or(map, "boot", ""), p.boot, sizeof(p.boot)))
                 return malformed(path, err);
@@ -58,7 +59,8 @@ static int proc_file_value(const char *service, const ProcFile *p, Value **ret, 
             value_set_int(map, "start_time", (int64_t)p->start_time, err) < 0 ||
             value_set_text(map, "boot", boot, err) < 0 || value_set_int(map, "tx", (int64_t)p->tx, err) < 0 ||
             value_set_int(map, "step", p->step, err) < 0 || value_set_text(map, "service", service, err) < 0 ||
-            value_set_int(map, "since", p->since_usec, err) < 0 || value_set_text(map, "run", p->run, err) < 0)
+            value_set_int(map, "since", p->since_usec, err) < 0 ||
+            value_set_int(map, "log_from", p->log_from, err) < 0 || value_set_text(map, "run", p->run, err) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(map);
         return 0;

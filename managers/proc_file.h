@@ -18,6 +18,7 @@ typedef struct ProcFile {
         uint64_t tx;             /* the transaction that started it, */
         uint32_t step;           /* and its step */
         int64_t since_usec;      /* wall clock */
+        int64_t log_from;        /* where its output begins in the log */
         char run[PROC_RUN_SIZE]; /* random; the program has it in its environment as PAWL_RUN */
 } ProcFile;
 

@@ -55,6 +55,7 @@ int process_start(const Host *host, const char *service, const Definition *d, Pr
         _cleanup_close_ int log = log_file_open(host, d->log, err);
         if (log < 0)
                 return log;
+        p.log_from = lseek(log, 0, SEEK_END);
         Spawn s = {
                 .argv = d->argv,
                 .environment = d->environment,

@@ -146,6 +146,12 @@ typedef enum FsPromise {
 /* ret_name: the file system's name for messages; static. */
 int fs_promise(int fd, FsPromise *ret, const char **ret_name, Error *err);
 
+/*
+ * On btrfs, where a directory's log can bring back a name that was renamed and removed again: syncfs of what holds `path`. Nothing elsewhere. Called once
+ * before what is done, or put back, is said to be so.
+ */
+int fs_settle(int root, const char *path, Error *err);
+
 /* Open-file-description locks on files that are never unlinked. */
 /* Opens (creates 0600) and locks exclusively. 1: held by another (ret_fd untouched), 0: *ret_fd holds the lock until closed. */
 int fs_lock(int root, const char *path, int *ret_fd, Error *err);

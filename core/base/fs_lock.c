@@ -8,6 +8,8 @@
 #include "core/base/fs.h"
 #include "core/base/fs_internal.h"
 
+#define BTRFS_MAGIC 0x9123683EUL
+
 int fs_lock(int root, const char *path, int *ret_fd, Error *err) {
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
         int r = fs_place_open(root, path, &p, err);
@@ -39,7 +41,7 @@ typedef struct FsKind {
 static const FsKind kinds[] = {
         { 0x0000EF53, FS_PROMISE_FULL,    "ext4"      },
         { 0x58465342, FS_PROMISE_FULL,    "xfs"       },
-        { 0x9123683E, FS_PROMISE_FULL,    "btrfs"     },
+        { BTRFS_MAGIC, FS_PROMISE_FULL,    "btrfs"     },
         { 0x01021994, FS_PROMISE_NONE,    "tmpfs"     },
         { 0x858458F6, FS_PROMISE_NONE,    "ramfs"     },
         { 0x794C7630, FS_PROMISE_NONE,    "overlay"   },
@@ -54,6 +56,18 @@ static const FsKind kinds[] = {
         { 0x65735546, FS_PROMISE_REFUSED, "fuse"      },
 };
 /* clang-format on */
+
+int fs_settle(int root, const char *path, Error *err) {
+        struct statfs st;
+        _cleanup_close_ int fd = fs_open_dir(root, path, err);
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        if (fstatfs(fd, &st) < 0)
+                return error_set_errno(err, -errno, NULL, "could not ask for the file system of \"%s\"", path);
+        if ((unsigned long)st.f_type != BTRFS_MAGIC || syncfs(fd) == 0)
+                return 0;
+        return error_set_errno(err, -errno, NULL, "could not sync the file system of \"%s\"", path);
+}
 
 int fs_promise(int fd, FsPromise *ret, const char **ret_name, Error *err) {
         struct statfs st;

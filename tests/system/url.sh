@@ -40,9 +40,13 @@ nothing_new "404"
 spec v1 "$url/v2.tar.gz" ", sha256: $(sha web-v2.tar.gz), max_size: 100KB"
 expect 1 pawl apply web.yaml
 nothing_new "too large"
-expect 10 pawl deploy "file://$dir/web-v1" --name web
-nothing_new "file://"
+expect 10 pawl deploy "ftp://127.0.0.1/web-v1" --name web
+nothing_new "ftp://"
 say "refused: no sha256, a wrong one, 404, more than max_size, another scheme"
+
+expect 0 pawl deploy "file://$dir/web-v1" --name filed -v v1
+expect 0 pawl remove filed --purge --yes
+say "file:// is a source like another"
 
 spec v1 "$url/v1" ", sha256: $(sha web-v1)"
 expect 0 pawl apply web.yaml
