@@ -121,7 +121,8 @@ static void run(Service *service) {
         if (setsid() < 0 || chdir(service->directory) < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
                 _exit(126);
         (void)close_range(3, ~0U, 0);
-        (void)execve(arguments[0], arguments, environment);
+        if (arguments[0])
+                (void)execve(arguments[0], arguments, environment);
         _exit(127);
 }
 
