@@ -104,4 +104,23 @@ typedef struct AnchorFile {
 } AnchorFile;
 static_assert(sizeof(AnchorFile) == 64, "format");
 
+/* The file journal.verified, under run/: which data.mdb was seen sound. Read by the process's own boot only. */
+#define STAMP_NAME "journal.verified"
+#define STAMP_MAGIC 0x564e4150u /* "PANV" */
+#define STAMP_VERSION 1u
+typedef struct StampFile {
+        uint32_t magic;
+        uint32_t version;
+        uint8_t boot[16];
+        uint64_t device, inode, size; /* of data.mdb, and its times */
+        int64_t mtime_nsec, ctime_nsec;
+        uint64_t txnid;    /* LMDB's, of the newer meta page */
+        uint8_t metas[32]; /* BLAKE2b-256 of both meta pages, 152 bytes each */
+        uint8_t reserved[4];
+        uint32_t crc32c; /* of all before */
+} StampFile;
+static_assert(sizeof(StampFile) == 112, "format");
+static_assert(offsetof(StampFile, device) == 24, "format");
+static_assert(offsetof(StampFile, crc32c) == 108, "format");
+
 #define SEGMENT_SIZE (4u << 20)

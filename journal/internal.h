@@ -31,6 +31,9 @@ struct Journal {
         uint64_t anchor_seq; /* as of opening, or our last journal_anchor */
         uint64_t commits;
         bool is_poisoned;
+        bool is_walked; /* opening went through all rows and keys */
+        bool is_sound;  /* data.mdb as in `seen` was verified in full, own commits aside */
+        StampFile seen, stamped;
         OrderCache orders;
 };
 
@@ -111,6 +114,22 @@ int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err);
 int anchor_read(const JournalOptions *o, Anchor *ret, Error *err);
 int anchor_write(const JournalOptions *o, const Anchor *a, Error *err);
 
+/* stamp.c: what tells one state of data.mdb from another, and which one was verified */
+int stamp_take(const JournalOptions *o, int data_fd, StampFile *ret); /* negative errno: it cannot be told */
+bool stamp_equal(const StampFile *a, const StampFile *b);
+/* Would a change from now on show? Waits a little for that where the file is large. */
+bool stamp_settles(const StampFile *s);
+/* Is this state, in this boot, the one of the file? */
+bool stamp_matches(const JournalOptions *o, const StampFile *now);
+void stamp_write(const JournalOptions *o, const StampFile *s); /* best effort */
+void stamp_drop(const JournalOptions *o);
+/* Returns r; what was found damaged is not stamped as sound any longer. */
+int journal_judge(Journal *j, int r);
+/* Around a write, under the writers' lock: whether data.mdb is as we left it, and as what we leave it. */
+void journal_look_before_write(Journal *j);
+void journal_look_after_write(Journal *j);
+void journal_stamp(Journal *j); /* if every commit since the check was seen and nothing else changed the file */
+
 /* segments.c */
 /* Appends the records from the last one in segments/ up to the head; durable when it returns. */
 int segments_append(Journal *j, StoreTxn *t, const JournalState *s, Error *err);
@@ -122,7 +141,8 @@ int segments_visit(const JournalOptions *o, const char *journal, SegmentVisit vi
 
 /* verify.c */
 typedef enum VerifyDepth {
-        VERIFY_FROM_ANCHOR, /* what opening needs */
+        VERIFY_STAMPED,     /* what opening needs where the same file was verified before: records from the anchor */
+        VERIFY_FROM_ANCHOR, /* what opening needs: those, all rows and keys */
         VERIFY_ALL,
 } VerifyDepth;
 /* In a forked child. 0 and a report, sound or not; negative when it could not look. */

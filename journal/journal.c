@@ -93,6 +93,8 @@ const uint8_t *journal_id(const Journal *j) {
 Journal *journal_free(Journal *j) {
         if (!j)
                 return NULL;
+        if (j->store)
+                journal_stamp(j);
         store_free(j->store);
         fd_close(&j->lock_fd);
         order_cache_done(&j->orders);
@@ -153,7 +155,7 @@ int journal_store_open(const JournalOptions *o, const char *name, StoreOptions h
         return store_open(fd, &how, ret, err);
 }
 
-int journal_check_metas(const JournalOptions *o, Error *err) {
+static int data_open(const JournalOptions *o, Error *err) {
         _cleanup_free_ char *dir = journal_name(o, "journal");
         _cleanup_free_ char *path = dir ? path_join(dir, "data.mdb") : NULL;
         if (!path)
@@ -162,6 +164,11 @@ int journal_check_metas(const JournalOptions *o, Error *err) {
         if (fd == -ENOENT)
                 return error_set(err, -EBADMSG, ERR_JOURNAL_DAMAGED, NULL,
                                  "the journal is damaged: data.mdb is missing");
+        return fd < 0 ? fd : TAKE_FD(fd);
+}
+
+int journal_check_metas(const JournalOptions *o, Error *err) {
+        _cleanup_close_ int fd = data_open(o, err);
         return fd < 0 ? fd : pages_check_metas(fd, err);
 }
 
@@ -169,6 +176,7 @@ int journal_mark_bad(const JournalOptions *o, int r, Error *err) {
         if (r != -EBADMSG)
                 return r;
         error_hint(err, "Run: pawl journal verify, then: pawl journal repair");
+        stamp_drop(o);
         _cleanup_free_ char *path = journal_name(o, "journal.bad");
         if (!path || !err || fs_exists(o->root, path))
                 return r;
@@ -176,14 +184,36 @@ int journal_mark_bad(const JournalOptions *o, int r, Error *err) {
         return r;
 }
 
-static int open_checked(const JournalOptions *o, Error *err) {
+/* What an opening has seen before it looked: whatever changes the file from then on makes it another one. */
+typedef struct Checked {
+        StampFile state;
+        bool is_told;   /* `state` holds, and a change would show */
+        bool is_walked; /* by us */
+} Checked;
+
+static int open_checked(const JournalOptions *o, Checked *ret, Error *err) {
         JournalReport report = {0};
+        Anchor anchor;
         ErrorCode code = ERR_NONE;
-        int r = journal_check_metas(o, err);
+        _cleanup_close_ int fd = data_open(o, err);
+        int r = fd < 0 ? fd : pages_check_metas(fd, err);
         if (r == 0)
-                r = verify_forked(o, VERIFY_FROM_ANCHOR, &report, &code, err);
-        if (r < 0 || report.problem[0] == '\0')
+                r = anchor_read(o, &anchor, err);
+        if (r < 0)
                 return r;
+        ret->is_told = stamp_take(o, fd, &ret->state) == 0;
+        /* A missing anchor asks for all there is to see. */
+        ret->is_walked = !ret->is_told || anchor.seq == 0 || !stamp_matches(o, &ret->state);
+        if (ret->is_walked)
+                ret->is_told = ret->is_told && stamp_settles(&ret->state);
+        r = verify_forked(o, ret->is_walked ? VERIFY_FROM_ANCHOR : VERIFY_STAMPED, &report, &code, err);
+        if (r < 0)
+                return r;
+        if (report.problem[0] == '\0') {
+                if (ret->is_walked && ret->is_told)
+                        stamp_write(o, &ret->state);
+                return 0;
+        }
         return error_set(err, code == ERR_JOURNAL_VERSION ? -EPROTONOSUPPORT : -EBADMSG, code, NULL, "%s",
                          report.problem);
 }
@@ -202,7 +232,8 @@ static int open_existing(const JournalOptions *o, JournalMode mode, Journal **re
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         JournalState state = {0};
         Anchor anchor = {0};
-        int r = journal_mark_bad(o, open_checked(o, err), err);
+        Checked checked = {0};
+        int r = journal_mark_bad(o, open_checked(o, &checked, err), err);
         if (r == 0)
                 r = journal_store_open(o, "journal", (StoreOptions){.is_readonly = mode == JOURNAL_READ}, &store, err);
         if (r == 0)
@@ -217,6 +248,9 @@ static int open_existing(const JournalOptions *o, JournalMode mode, Journal **re
                 return r;
         assert(j);
         j->anchor_seq = anchor.seq;
+        j->is_walked = checked.is_walked;
+        j->is_sound = checked.is_told;
+        j->seen = j->stamped = checked.state;
         memcpy(j->id, state.id, sizeof(j->id));
         t = store_abort(t);
         *ret = TAKE_PTR(j);
@@ -345,6 +379,7 @@ int journal_stat(Journal *j, JournalStat *ret, Error *err) {
                 .bytes_allocated = (uint64_t)st.st_blocks * 512,
                 .map_size = store.map_size,
                 .commits = j->commits,
+                .is_walked = j->is_walked,
                 .format = state.format,
         };
         memcpy(ret->head_hash, state.head_hash, sizeof(ret->head_hash));

@@ -111,7 +111,8 @@ typedef struct JournalOptions {
 
 /*
  * Checks both meta pages by hand, lets a forked child verify CRCs and chain from journal.head (whole journal when the head is missing), and only then
- * opens. Damage: -EBADMSG, ERR_JOURNAL_DAMAGED, and `journal.bad` beside the journal says what and where; the journal stays where it is. While
+ * opens. All rows and keys are checked too, unless journal.verified (beside lock_dir) tells that this very file was verified since this boot began;
+ * whoever has checked them, or has written to what was checked, leaves that stamp. Damage: -EBADMSG, ERR_JOURNAL_DAMAGED, and `journal.bad` beside the journal says what and where; the journal stays where it is. While
  * journal.bad exists, JOURNAL_WRITE and JOURNAL_CREATE refuse (exit 7), JOURNAL_READ tries.
  */
 /* -ENOENT with err filled (ERR_JOURNAL_MISSING): there was a journal. -EBUSY: this process has it open already. */
@@ -128,6 +129,7 @@ typedef struct JournalStat {
         uint64_t anchor_seq; /* journal.head; 0: none */
         uint64_t bytes_used, bytes_allocated, map_size;
         uint64_t commits; /* write transactions committed by this process */
+        bool is_walked;   /* opening went through all rows and keys; false: that very file had been verified before */
         uint32_t format;
         char lmdb_version[32];
 } JournalStat;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/base/digest.h"
 #include "journal/pages.h"
 
 typedef struct __attribute__((packed)) MetaPage {
@@ -41,9 +42,9 @@ static int meta_read(int fd, off_t offset, MetaPage *ret, Error *err) {
         return 0;
 }
 
-static int metas_read(int data_fd, MetaPage *ret, Error *err) {
+/* *ret_newest is one of `metas`. */
+static int metas_read(int data_fd, MetaPage metas[static 2], const MetaPage **ret_newest, Error *err) {
         struct stat st;
-        MetaPage metas[2];
         if (fstat(data_fd, &st) < 0)
                 return error_set_errno(err, -errno, NULL, "could not look at the journal");
         if (!S_ISREG(st.st_mode))
@@ -66,13 +67,25 @@ static int metas_read(int data_fd, MetaPage *ret, Error *err) {
         for (int i = 0; i < 2; i++)
                 if (newest->dbs[i].root != UINT64_MAX && newest->dbs[i].root > newest->last_pg)
                         return file_damaged(err, "a meta page points outside of the file");
-        *ret = *newest;
+        *ret_newest = newest;
         return 0;
 }
 
 int pages_check_metas(int data_fd, Error *err) {
-        MetaPage meta;
-        return metas_read(data_fd, &meta, err);
+        MetaPage metas[2];
+        const MetaPage *newest;
+        return metas_read(data_fd, metas, &newest, err);
+}
+
+int pages_tell(int data_fd, uint64_t *ret_txnid, uint8_t ret_hash[static 32], Error *err) {
+        MetaPage metas[2];
+        const MetaPage *newest;
+        int r = metas_read(data_fd, metas, &newest, err);
+        if (r < 0)
+                return r;
+        blake2b_of(NULL, 0, metas, sizeof(metas), ret_hash);
+        *ret_txnid = newest->txnid;
+        return 0;
 }
 
 enum { PAGE_BRANCH = 0x01, PAGE_LEAF = 0x02, PAGE_OVERFLOW = 0x04 };
@@ -262,7 +275,7 @@ static int tree_check(Look *l, const Tree *tree, bool is_free_list, unsigned tai
 }
 
 /* The heads of the databases are entries of the main one, which is one page. */
-static int tables_check(Look *l, const Tree *main_tree, unsigned tail) {
+static int tables_check(Look *l, const Tree *main_tree, unsigned tail, bool is_tail_only) {
         _cleanup_free_ uint8_t *buf = malloc(l->page_size);
         Page page = {.data = buf};
         if (!buf)
@@ -281,21 +294,22 @@ static int tables_check(Look *l, const Tree *main_tree, unsigned tail) {
                 memcpy(&tree, node.data, sizeof(tree));
                 bool grows_at_end =
                         node.n_key > 0 && (node.key[0] == 'r' ? node.n_key == strlen("records") : node.key[0] == 't');
-                r = tree_check(l, &tree, false, grows_at_end ? tail : 0);
+                r = tree_check(l, &tree, false, grows_at_end || is_tail_only ? tail : 0);
         }
         return r;
 }
 
-int pages_check_trees(int data_fd, unsigned tail, Error *err) {
-        MetaPage meta;
+int pages_check_trees(int data_fd, unsigned tail, bool is_tail_only, Error *err) {
+        MetaPage metas[2];
+        const MetaPage *meta = NULL;
         Tree trees[2];
-        int r = metas_read(data_fd, &meta, err);
+        int r = metas_read(data_fd, metas, &meta, err);
         if (r < 0)
                 return r;
-        memcpy(trees, meta.dbs, sizeof(trees));
-        Look l = {.fd = data_fd, .page_size = meta.dbs[0].pad, .last_pg = meta.last_pg, .err = err};
-        r = tree_check(&l, &trees[0], true, 0);
+        memcpy(trees, meta->dbs, sizeof(trees));
+        Look l = {.fd = data_fd, .page_size = meta->dbs[0].pad, .last_pg = meta->last_pg, .err = err};
+        r = tree_check(&l, &trees[0], true, is_tail_only ? tail : 0);
         if (r == 0)
                 r = tree_check(&l, &trees[1], false, 0);
-        return r < 0 ? r : tables_check(&l, &trees[1], tail);
+        return r < 0 ? r : tables_check(&l, &trees[1], tail, is_tail_only);
 }

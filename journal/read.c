@@ -29,7 +29,7 @@ int journal_read_begin(Journal *j, StoreTxn **ret, JournalState *ret_state, Erro
                 r = state_read(t, ret_state, err);
         if (r == 0)
                 *ret = TAKE_PTR(t);
-        return r;
+        return journal_judge(j, r);
 }
 
 int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err) {
@@ -138,13 +138,13 @@ int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err) {
         r = record_read(t, seq, &record, NULL, err);
         /* Not there: told to be lost by a REPAIR (then the gap before that one begins at or before seq), or damage. */
         if (r == -ENOENT)
-                return record_lost(t, seq, err);
+                r = record_lost(t, seq, err);
         if (r == 0)
                 r = record_hide_prefix(&record, err);
         if (r == 0)
                 r = record_list_add(&list, &record, err);
         if (r < 0)
-                return r;
+                return journal_judge(j, r);
         *ret = list;
         list = (RecordList){0};
         return 0;
@@ -240,7 +240,7 @@ int journal_get_tx(Journal *j, uint64_t tx, RecordList *ret, Error *err) {
                 r = trail_check(&walk, &state, j->anchor_seq, err);
         tx_order_done(&walk.order);
         if (r < 0)
-                return r;
+                return journal_judge(j, r);
         *ret = list;
         list = (RecordList){0};
         return 0;
@@ -276,7 +276,7 @@ int trail_last(StoreTxn *t, uint64_t tx, uint64_t *ret, Error *err) {
         return 0;
 }
 
-int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err) {
+static int scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         JournalState state = {0};
         Record record = {0};
@@ -303,4 +303,8 @@ int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, E
                         return r;
         }
         return 0;
+}
+
+int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err) {
+        return journal_judge(j, scan(j, from, visit, userdata, err));
 }

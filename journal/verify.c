@@ -4,8 +4,8 @@
  * child that ends by a signal has found damage.
  *
  * From the anchor on (or, without one, from the first record) it checks every record's CRC, seq, chain, and its entry
- * in `trails`; and all rows and keys against the sums in the state. "All" adds the records before the anchor, and
- * every transaction's order.
+ * in `trails`; and all rows and keys against the sums in the state, unless a stamp tells that this very file was
+ * verified before. "All" adds the records before the anchor, and every transaction's order.
  */
 #include <endian.h>
 #include <errno.h>
@@ -89,7 +89,7 @@ static int find_start(Verify *v, uint64_t *ret_seq, uint8_t ret_prev[static 32],
                                  v->anchor.seq);
         v->report->bad_seq = 0;
         v->report->anchor_found = true;
-        if (v->depth == VERIFY_FROM_ANCHOR) {
+        if (v->depth != VERIFY_ALL) {
                 *ret_seq = v->anchor.seq + 1;
                 memcpy(ret_prev, hash, 32);
         }
@@ -217,8 +217,9 @@ static int look(Verify *v, Error *err) {
         v->report->head_seq = v->state.head_seq;
         memcpy(v->report->head_hash, v->state.head_hash, sizeof(v->report->head_hash));
         r = walk_records(v, err);
-        if (r == 0)
-                r = walk_rows(v, err);
+        if (r < 0 || v->depth == VERIFY_STAMPED)
+                return r;
+        r = walk_rows(v, err);
         if (r == 0)
                 r = walk_keys(v, err);
         return r < 0 || v->depth == VERIFY_FROM_ANCHOR ? r : walk_trails(v, err);
@@ -240,7 +241,7 @@ static void child_look(const JournalOptions *o, VerifyDepth depth, Answer *a) {
         if (r == 0)
                 r = store_begin(store, false, &v.txn, &err);
         if (r == 0)
-                r = pages_check_trees(store_fd(store), depth == VERIFY_ALL ? 0 : TAIL, &err);
+                r = pages_check_trees(store_fd(store), depth == VERIFY_ALL ? 0 : TAIL, depth == VERIFY_STAMPED, &err);
         if (r == 0)
                 r = look(&v, &err);
         v.txn = store_abort(v.txn);
@@ -326,11 +327,15 @@ int journal_verify(const JournalOptions *o, JournalReport *ret, Error *err) {
         ErrorCode code;
         int r = journal_check_metas(o, &found);
         if (r == -EBADMSG) {
+                stamp_drop(o);
                 *ret = (JournalReport){0};
                 text_cut(ret->problem, sizeof(ret->problem), found.message);
                 return 0;
         }
         if (r < 0)
                 return error_set(err, r, found.code, found.hint, "%s", found.message);
-        return verify_forked(o, VERIFY_ALL, ret, &code, err);
+        r = verify_forked(o, VERIFY_ALL, ret, &code, err);
+        if (r == 0 && ret->problem[0] != '\0')
+                stamp_drop(o);
+        return r;
 }

@@ -154,7 +154,7 @@ static int write_judge(JournalWrite *w, int r) {
                 w->is_failed = true;
         else
                 w->is_changed = true;
-        return r;
+        return journal_judge(w->journal, r);
 }
 
 int journal_write_record(JournalWrite *w, const Record *draft, uint64_t *ret_seq, Error *err) {
@@ -300,6 +300,8 @@ JournalWrite *journal_write_free(JournalWrite *w) {
                 return NULL;
         store_abort(w->txn);
         if (w->is_locked)
+                journal_look_after_write(w->journal);
+        if (w->is_locked)
                 journal_unlock(w->journal->lock_fd);
         order_cache_done(&w->orders);
         free(w);
@@ -319,9 +321,11 @@ int write_begin(Journal *j, JournalWrite **ret, Error *err) {
         r = journal_lock(j->lock_fd, err);
         w->is_locked = r == 0;
         if (r == 0)
+                journal_look_before_write(j);
+        if (r == 0)
                 r = store_begin(j->store, true, &w->txn, err);
         if (r == 0)
-                r = state_read(w->txn, &w->state, err);
+                r = journal_judge(j, state_read(w->txn, &w->state, err));
         if (r < 0)
                 return r;
         w->row_seq = w->state.head_seq + 1;

@@ -290,6 +290,9 @@ static void a_map_that_is_full_says_so_and_nothing_happened(void **state) {
 static void a_hundred_openings_leak_no_descriptor_and_no_file(void **state) {
         World *w = *state;
         journal_free(world_open(w, JOURNAL_CREATE));
+        /* A stamp, and the file of its lock, come with the first opening that finds the clock moved on. */
+        usleep(30000);
+        journal_free(world_open(w, JOURNAL_WRITE));
         size_t files = world_count_files(w), fds = world_count_fds();
         for (int i = 0; i < 100; i++)
                 journal_free(world_open(w, i % 2 ? JOURNAL_READ : JOURNAL_WRITE));
