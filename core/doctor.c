@@ -291,13 +291,14 @@ static void look_open(Engine *e, Finding *f) {
         }
         for (size_t i = 0; i < value_count(rows); i++) {
                 const Value *row = rows->map.entries[i].value;
-                const char *service = value_get_text_or(row, "service", "?");
-                _cleanup_free_ char *lock = text_format("service-%s", service);
-                if (!lock || lock_is_held(e, lock) > 0)
+                OpenState state = engine_open_state(e, row, NULL);
+                if (state == OPEN_LIVE)
                         continue;
-                found(f, FINDING_PROBLEM, "\"pawl recover\" settles it, or says what a person has to decide.",
-                      "transaction %" PRId64 " (%s of %s) is on hold", value_get_int(row, "tx", 0),
-                      value_get_text_or(row, "flow", "a flow"), service);
+                found(f, FINDING_PROBLEM,
+                      state == OPEN_INTERRUPTED ? "Run \"pawl recover\"." : "\"pawl recover --dry-run\" shows why.",
+                      "transaction %" PRId64 " (%s of %s) %s", value_get_int(row, "tx", 0),
+                      value_get_text_or(row, "flow", "a flow"), value_get_text_or(row, "service", "?"),
+                      state == OPEN_INTERRUPTED ? "was interrupted" : "is on hold");
         }
         found(f, FINDING_OK, NULL, "%s",
               value_count(rows) > 0 ? "a flow is running now" : "every transaction is settled");

@@ -187,11 +187,22 @@ static int genesis_body(Engine *e, const char *promise, uint8_t **ret, size_t *r
         return body_encode(RECORD_GENESIS, v, NULL, ret, ret_size, err);
 }
 
+/* Root at work in somebody else's root would leave files there that its owner cannot use. */
+static int owner_check(Engine *e, Error *err) {
+        struct stat st;
+        if (fs_stat(e->root, PAWL_DIR, &st, NULL) < 0 || st.st_uid == geteuid())
+                return 0;
+        return error_set(err, -EPERM, ERR_PERMISSION, "Run it as that user.", "\"%s\" belongs to user %u", e->root_path,
+                         (unsigned)st.st_uid);
+}
+
 static int open_for_writing(Engine *e, Error *err) {
         _cleanup_free_ uint8_t *genesis = NULL;
         JournalOptions options;
         const char *promise = "?";
-        int r = dirs_make(e, err);
+        int r = owner_check(e, err);
+        if (r == 0)
+                r = dirs_make(e, err);
         if (r == 0)
                 r = promise_check(e, &promise, err);
         if (r == 0)

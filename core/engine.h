@@ -92,20 +92,22 @@ typedef struct RecoverRequest {
         uint64_t tx;  /* 0: all that are open (AUTO and DRY_RUN only) */
         int64_t step; /* KEEP, RESTORE: index from 1; 0: all */
 } RecoverRequest;
-/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service]}.
+/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service], down: [service]}.
  * Also starts what was last told to run after a reboot. 0: everything settled; ERR_LEFTOVERS: something is on hold. */
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err);
 
 /* ---- Looking -------------------------------------------------------------------------------------------------------------- */
 
-/* {services: [{name, version, port, route, state, note, hold?: tx, in_progress?: tx}]} */
+/* {services: [{name, version, port, route, state, note, hold?: tx, interrupted?: tx, in_progress?: tx}]}; interrupted stands beside hold
+ * where nothing is stuck: `pawl recover` settles it without a person. */
 int engine_list(Engine *e, Value **ret, Error *err);
 /* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases: [..], open: {tx, flow, ...}, last: history entry.
  * ERR_NO_SERVICE with "did you mean". */
 int engine_status(Engine *e, const char *service, Value **ret, Error *err);
 /* {service, files: [{title, path, text | missing | problem}]}: what is on disk now, secrets as **** */
 int engine_inspect(Engine *e, const char *service, Value **ret, Error *err);
-/* {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings}]}, newest first. service NULL: all. */
+/* What has not ended stands in front, with the result "in progress", "interrupted" or "on hold".
+ * {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings}]}, newest first. service NULL: all. */
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err);
 /* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step, what, time, ..., body}]} */
 int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);

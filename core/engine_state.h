@@ -44,3 +44,14 @@ int engine_rows(Engine *e, const char *prefix, size_t limit, Value **ret, Error 
 /* For looking: the row with its secrets sealed, whether or not there is a key; *ret_row stays NULL where only an open transaction knows the service.
  * *ret_opens: the rows of all open transactions. ERR_NO_SERVICE as above. */
 int engine_service_find(Engine *e, const char *service, Value **ret_row, Value **ret_opens, Error *err);
+
+typedef enum OpenState {
+        OPEN_LIVE,        /* its process holds the service's lock */
+        OPEN_INTERRUPTED, /* `pawl recover` settles it */
+        OPEN_HOLD,        /* a person has to decide, or it cannot be read */
+} OpenState;
+/* Of a row "open/<tx>". *ret (may be NULL itself): its trail with secrets sealed, owned by the caller; NULL where it cannot be read. */
+struct Trail;
+OpenState engine_open_state(Engine *e, const Value *open, struct Trail **ret);
+/* Appends history items of what has ended to the list until it has `limit` (0: all). */
+int engine_history_ended(Engine *e, const char *service, size_t limit, Value *list, Error *err);

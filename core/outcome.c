@@ -101,7 +101,7 @@ int outcome_of_txn(Engine *e, const TxnResult *result, int r, const Error *why, 
                 q = outcome_times(result, v, err);
         if (q == 0 && !result->is_committed && result->is_ended)
                 q = outcome_put_back(e, t, v, err);
-        if (q == 0 && r < 0 && why->code == ERR_HEALTH && t->plan->held && t->plan->to)
+        if (q == 0 && r < 0 && (why->code == ERR_HEALTH || why->code == ERR_PROGRAM) && t->plan->held && t->plan->to)
                 q = value_set_text(v, "held", t->plan->to, err);
         if (q == 0 && value_count(result->leftovers) > 0)
                 q = value_set(v, "leftovers", value_copy(result->leftovers), err);

@@ -11,7 +11,6 @@
 #include "core/base/text.h"
 #include "core/body.h"
 #include "core/engine_state.h"
-#include "core/lock.h"
 #include "core/names.h"
 #include "core/rows.h"
 
@@ -22,16 +21,6 @@ static const char *const state_words[] = {
         [RUN_FAILED]  = "failed",
 };
 /* clang-format on */
-
-static int copy_keys(Value *to, const Value *from, const char *const *names, Error *err) {
-        int r = 0;
-        for (size_t i = 0; r == 0 && names[i]; i++) {
-                const Value *v = value_get(from, names[i]);
-                if (v)
-                        r = value_set(to, names[i], value_copy(v), err);
-        }
-        return r;
-}
 
 /* ---- One line ---------------------------------------------------------------------------------------------------- */
 
@@ -60,16 +49,15 @@ static const Value *open_find(const Value *opens, const char *service) {
         return NULL;
 }
 
-/* Its process lives as long as somebody holds the service's lock; what cannot be known is shown as on hold. */
+/* "hold" stands beside "interrupted" as well: both block the service, but only one needs a person. */
 static int add_open(View *v, Error *err) {
         const Value *open = open_find(v->opens, v->service);
         if (!open)
                 return 0;
-        _cleanup_free_ char *lock = text_format("service-%s", v->service);
-        if (!lock)
-                return error_no_memory(err);
-        bool is_live = lock_is_held(v->engine, lock) > 0;
-        return value_set_int(v->item, is_live ? "in_progress" : "hold", value_get_int(open, "tx", 0), err);
+        int64_t tx = value_get_int(open, "tx", 0);
+        OpenState state = engine_open_state(v->engine, open, NULL);
+        int r = value_set_int(v->item, state == OPEN_LIVE ? "in_progress" : "hold", tx, err);
+        return r < 0 || state != OPEN_INTERRUPTED ? r : value_set_int(v->item, "interrupted", tx, err);
 }
 
 static void note_add(Text *note, const char *text) {
@@ -122,7 +110,7 @@ static int add_line(View *v, Error *err) {
         v->item = value_new_map();
         int r = v->item ? value_set_text(v->item, "name", v->service, err) : error_no_memory(err);
         if (r == 0)
-                r = copy_keys(v->item, v->row, keys, err);
+                r = row_copy_keys(v->item, v->row, keys, err);
         if (r == 0)
                 r = add_state(v, err);
         return r < 0 ? r : add_open(v, err);
@@ -196,7 +184,7 @@ static int release_item(const View *v, const MapEntry *entry, Value *item, Error
                 role = "previous";
         if (strcmp(version, value_get_text_or(v->row, "version", "")) == 0)
                 role = "current";
-        int r = copy_keys(item, entry->value, keys, err);
+        int r = row_copy_keys(item, entry->value, keys, err);
         if (r == 0)
                 r = value_set_text(item, "sha256", value_get_text(value_get(entry->value, "source"), "sha256"), err);
         return r < 0 ? r : value_set_text(item, "role", role, err);
@@ -207,7 +195,7 @@ static int held_item(const View *v, const MapEntry *entry, Value *item, Error *e
         const char *slash = strrchr(entry->name, '/');
         (void)v;
         int r = value_set_text(item, "version", slash ? slash + 1 : entry->name, err);
-        return r < 0 ? r : copy_keys(item, entry->value, keys, err);
+        return r < 0 ? r : row_copy_keys(item, entry->value, keys, err);
 }
 
 /* clang-format off */
@@ -240,7 +228,7 @@ static int add_details(View *v, Error *err) {
         static const char *const keys[] = {"previous", "deployed", "updated", "wanted", "warnings", "tx", NULL};
         int64_t port = value_get_int(v->row, "port", 0);
         _cleanup_free_ char *data = name_data_dir(v->service), *path = data ? host_path(&v->engine->host, data) : NULL;
-        int r = path ? copy_keys(v->item, v->row, keys, err) : error_no_memory(err);
+        int r = path ? row_copy_keys(v->item, v->row, keys, err) : error_no_memory(err);
         if (r == 0 && v->status.pid > 0)
                 r = value_set_int(v->item, "pid", v->status.pid, err);
         if (r == 0 && v->status.since_usec > 0)
@@ -255,15 +243,15 @@ static int add_details(View *v, Error *err) {
 static int add_past(View *v, Error *err) {
         static const char *const keys[] = {"tx", "flow", "service", NULL};
         const Value *row = open_find(v->opens, v->service);
-        _cleanup_(value_freep) Value *past = NULL, *open = row ? value_new_map() : NULL;
-        int r = row && !open ? error_no_memory(err) : 0;
+        _cleanup_(value_freep) Value *past = value_new_array(), *open = row ? value_new_map() : NULL;
+        int r = !past || (row && !open) ? error_no_memory(err) : 0;
         if (r == 0 && open)
-                r = copy_keys(open, row, keys, err);
+                r = row_copy_keys(open, row, keys, err);
         if (r == 0 && open)
                 r = value_set(v->item, "open", TAKE_PTR(open), err);
         if (r == 0)
-                r = engine_history(v->engine, v->service, 1, &past, err);
-        const Value *last = value_at(value_get(past, "history"), 0);
+                r = engine_history_ended(v->engine, v->service, 1, past, err);
+        const Value *last = value_at(past, 0);
         return r == 0 && last ? value_set(v->item, "last", value_copy(last), err) : r;
 }
 
@@ -308,99 +296,6 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(v.item);
-        return 0;
-}
-
-/* ---- History ----------------------------------------------------------------------------------------------------- */
-
-static const char *row_suffix(const Row *row) {
-        const char *slash = strrchr(row->key, '/');
-        return slash ? slash + 1 : row->key;
-}
-
-/* By transaction, newest first: <tx> in a key has a fixed width. */
-static int by_tx(const void *a, const void *b) {
-        return strcmp(row_suffix(b), row_suffix(a));
-}
-
-static int rows_join(RowList *list, RowList *more, Error *err) {
-        Row *rows = more->n > 0 ? realloc(list->rows, (list->n + more->n) * sizeof(Row)) : list->rows;
-        if (more->n > 0 && !rows)
-                return error_no_memory(err);
-        list->rows = rows;
-        if (more->n > 0)
-                memcpy(&rows[list->n], more->rows, more->n * sizeof(Row));
-        list->n += more->n;
-        more->n = 0;
-        return 0;
-}
-
-/* Of each service, removed ones too, its newest: a long history costs no more than a short one. */
-static int newest_of_each(Engine *e, size_t limit, RowList *ret, Error *err) {
-        char before[ROW_KEY_MAX] = "history0"; /* behind every "history/" */
-        for (;;) {
-                _cleanup_row_list_ RowList last = {0}, mine = {0};
-                int r = journal_rows_before(e->journal, "history/", before, 1, &last, err);
-                if (r < 0 || last.n == 0)
-                        return r;
-                int n = (int)(row_suffix(&last.rows[0]) - last.rows[0].key);
-                if (row_key(before, "%.*s", n, last.rows[0].key) < 0)
-                        return 0;
-                r = journal_rows(e->journal, before, limit, &mine, err);
-                if (r == 0)
-                        r = rows_join(ret, &mine, err);
-                if (r < 0)
-                        return r;
-        }
-}
-
-static int history_rows(Engine *e, const char *service, size_t limit, RowList *ret, Error *err) {
-        char prefix[ROW_KEY_MAX];
-        int n = service ? row_key(prefix, "history/%s/", service) : row_key(prefix, "history/");
-        if (n < 0 || !e->journal)
-                return 0;
-        int r = !service && limit > 0 ? newest_of_each(e, limit, ret, err)
-                                      : journal_rows(e->journal, prefix, limit, ret, err);
-        if (r == 0 && ret->n > 1)
-                qsort(ret->rows, ret->n, sizeof(Row), by_tx);
-        return r;
-}
-
-/* As it reads best; on disk keys have an order of their own. */
-static int history_item(const Row *row, Value **ret, Error *err) {
-        static const char *const keys[] = {"tx",       "service", "flow",          "from",          "to",
-                                           "actor",    "request", "result",        "code",          "reason",
-                                           "started",  "ended",   "duration_usec", "exposure_usec", "downtime_usec",
-                                           "warnings", NULL};
-        _cleanup_(value_freep) Value *decoded = NULL, *item = value_new_map();
-        int r = item ? body_decode_row(row, NULL, &decoded, err) : error_no_memory(err);
-        if (r == 0)
-                r = copy_keys(item, decoded, keys, err);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(item);
-        return 0;
-}
-
-int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err) {
-        _cleanup_row_list_ RowList list = {0};
-        _cleanup_(value_freep) Value *result = value_new_map(), *history = value_new_array();
-        int r = result && history ? history_rows(e, service, limit, &list, err) : error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < list.n && (limit == 0 || i < limit); i++) {
-                Value *row = NULL;
-                r = history_item(&list.rows[i], &row, err);
-                if (r == 0)
-                        r = value_append(history, row, err);
-        }
-        if (r == 0 && service && list.n == 0) {
-                _cleanup_(value_freep) Value *opens = NULL, *row = NULL;
-                r = engine_service_find(e, service, &row, &opens, err);
-        }
-        if (r == 0)
-                r = value_set(result, "history", TAKE_PTR(history), err);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(result);
         return 0;
 }
 

@@ -389,7 +389,12 @@ static int converge_extras(Recipe *x, Error *err) {
         x->plan->held = value_new_map();
         if (!x->plan->spec || !x->plan->held)
                 return error_no_memory(err);
+        char hash[17];
         int r = value_set_text(x->plan->held, "sha256", value_get_text(t->source, "sha256"), err);
+        if (r == 0)
+                r = spec_hash(t->spec, hash, err);
+        if (r == 0)
+                r = value_set_text(x->plan->held, "hash", hash, err);
         if (r == 0)
                 r = notify_steps(x, t->hooks, err);
         return r < 0 ? r : rows_converge(x, err);
@@ -442,9 +447,18 @@ static const struct {
 };
 /* clang-format on */
 
+/* A restart stops what runs: that there is something to start again is seen before. */
+static int can_start(const Target *t, Error *err) {
+        _cleanup_(value_freep) Value *args = NULL;
+        int r = args_start(t, &args, err);
+        return r < 0 ? r : manager_by_name("process")->check(&t->engine->host, args, err);
+}
+
 int recipe_run(Target *t, Plan **ret, Error *err) {
         _cleanup_(recipe_done) Recipe x = {0};
         int r = recipe_begin(&x, t, err);
+        if (r == 0 && t->wants_running)
+                r = can_start(t, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(run_tables); i++)
                 if (strcmp(run_tables[i].flow, t->flow) == 0) {
                         x.is_asked = true;

@@ -81,6 +81,14 @@ int args_fetch(const Target *t, Value **ret, Error *err) {
         return 0;
 }
 
+/* What is started, when it is a program of the release: NULL where exec leads elsewhere. */
+static const char *release_entry(const Target *t) {
+        const char *word = value_text(value_at(value_get(value_get(t->spec, "runtime"), "exec"), 0));
+        if (!word)
+                return t->service;
+        return word[0] == '/' || strchr(word, '{') ? NULL : word;
+}
+
 /* artifact_step is filled in when the fetch step has its number. */
 int args_tree(const Target *t, Value **ret, Error *err) {
         const Value *source = value_get(t->spec, "source");
@@ -90,7 +98,8 @@ int args_tree(const Target *t, Value **ret, Error *err) {
         if ((r = value_set_text(*ret, "name", t->service, err)) < 0 ||
             (r = value_set_text(*ret, "sha256", value_get_text(t->source, "sha256"), err)) < 0 ||
             (r = value_set_text(*ret, "kind", value_get_text_or(t->source, "format", "auto"), err)) < 0 ||
-            (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0)
+            (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0 ||
+            (r = value_set_text(*ret, "entry", release_entry(t), err)) < 0)
                 return r;
         return source_is_url(t) ? 0 : value_set_text(*ret, "from", value_get_text(t->source, "location"), err);
 }

@@ -278,7 +278,7 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
 /* ---- After a reboot ------------------------------------------------------------------------------------------------------------ */
 
 /* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
-static int start_after_boot(Engine *e, Value *started, Error *err) {
+static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;
         _cleanup_free_ char *asked = TAKE_PTR(e->request_id); /* the id of `recover`, not of these starts */
         int r = engine_rows(e, "service/", 0, &rows, err);
@@ -299,8 +299,10 @@ static int start_after_boot(Engine *e, Value *started, Error *err) {
                         r = value_append_text(started, name, err);
                 else if (why.code == ERR_JOURNAL_IO)
                         return error_set(err, -EIO, ERR_JOURNAL_IO, why.hint, "%s", why.message);
-                else
+                else {
                         engine_say(e, LOG_WARNING, "%s: %s", name, why.message);
+                        r = value_append_text(down, name, err);
+                }
         }
         return r;
 }
@@ -324,22 +326,28 @@ static int recover_all(Engine *e, const RecoverRequest *request, Value *reports,
 
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(),
-                                     *started = value_new_array();
-        if (!result || !reports || !started)
+                                     *started = value_new_array(), *down = value_new_array();
+        if (!result || !reports || !started || !down)
                 return error_no_memory(err);
         int stays = recover_all(e, request, reports, err);
         int r = stays < 0 ? stays : 0;
         if (r == 0 && request->tx == 0 && request->mode == RECOVER_AUTO)
-                r = start_after_boot(e, started, err);
+                r = start_after_boot(e, started, down, err);
         if (r == 0)
                 r = value_set(result, "transactions", TAKE_PTR(reports), err);
         if (r == 0)
                 r = value_set(result, "started", TAKE_PTR(started), err);
+        size_t n_down = value_count(down);
+        if (r == 0)
+                r = value_set(result, "down", TAKE_PTR(down), err);
         if (r == 0 && value_count(e->warnings) > 0)
                 r = value_set(result, "warnings", value_copy(e->warnings), err);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(result);
+        if (n_down > 0 && stays == 0)
+                return error_set(err, -EIO, ERR_PROGRAM, "\"pawl status\" and \"pawl logs\" of each say more.",
+                                 "%zu of the services that should run could not be started", n_down);
         if (stays == 0 || request->mode == RECOVER_DRY_RUN)
                 return 0;
         return error_set(err, -EBUSY, ERR_LEFTOVERS,

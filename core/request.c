@@ -140,6 +140,11 @@ static int was_answered(Engine *e, const Request *request, Value **ret, int *ret
                 return error_set(err, -EEXIST, ERR_USAGE, "Use another --request-id.",
                                  "the request id \"%s\" was used for an %s of %s already", e->request_id, flow,
                                  request_service(request));
+        const char *to = value_get_text(history, "to");
+        if (request->version && to && strcmp(request->version, to) != 0)
+                return error_set(err, -EEXIST, ERR_USAGE, "Use another --request-id.",
+                                 "the request id \"%s\" was used for %s %s already", e->request_id,
+                                 request_service(request), to);
         *ret_r = outcome_of_history(history, ret, err);
         return 1;
 }

@@ -208,3 +208,13 @@ int rows_at_commit(const Trail *t, Value **ret, Error *err) {
         *ret = TAKE_PTR(rows);
         return 0;
 }
+
+int row_copy_keys(Value *to, const Value *row, const char *const *names, Error *err) {
+        int r = 0;
+        for (size_t i = 0; r == 0 && names[i]; i++) {
+                const Value *v = value_get(row, names[i]);
+                if (v)
+                        r = value_set(to, names[i], value_copy(v), err);
+        }
+        return r;
+}

@@ -32,3 +32,6 @@ void row_key_open(uint64_t tx, char ret[static ROW_KEY_MAX]);
 void row_key_history(const char *service, uint64_t tx, char ret[static ROW_KEY_MAX]);
 /* "service/web" and the like; a positive length or -ENAMETOOLONG. */
 int row_key(char ret[static ROW_KEY_MAX], const char *format, ...) _printf_(2, 3);
+
+/* Copies the keys that are there; `names` ends with NULL. */
+int row_copy_keys(Value *to, const Value *row, const char *const *names, Error *err);

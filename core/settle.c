@@ -317,7 +317,8 @@ static int add_finished(Ledger *l, Error *err) {
 static int held_row(const Trail *t, Value *rows, Error *err) {
         const Plan *p = t->plan;
         char key[ROW_KEY_MAX];
-        if (t->phase != TX_ABORTED || t->reason_code != ERR_HEALTH || !p->held || !p->to)
+        bool is_its_fault = t->reason_code == ERR_HEALTH || t->reason_code == ERR_PROGRAM;
+        if (t->phase != TX_ABORTED || !is_its_fault || !p->held || !p->to)
                 return 0;
         _cleanup_(value_freep) Value *row = value_copy(p->held);
         int r = row ? value_set_text(row, "why", t->reason, err) : error_no_memory(err);

@@ -258,6 +258,16 @@ static int choose_version(Target *t, Error *err) {
         t->version = given ? strdup(given) : text_format("sha-%.12s", sha256 ? sha256 : "");
         if (!t->version || !sha256)
                 return error_no_memory(err);
+        if (is_same_content(t->row,
+                            t->source)) { /* it runs already, perhaps under the longer name that it was given then */
+                const char *now = value_get_text_or(t->row, "version", "");
+                size_t n = strlen(t->version);
+                char *same = strncmp(now, t->version, n) == 0 && now[n] == '+' ? strdup(now) : NULL;
+                if (same) {
+                        free(t->version);
+                        t->version = same;
+                }
+        }
         for (int tries = 0; tries < 2; tries++) {
                 _cleanup_(value_freep) Value *release = NULL;
                 _cleanup_free_ char *path = name_release(t->service, t->version);
@@ -281,18 +291,25 @@ static int choose_version(Target *t, Error *err) {
         return 0;
 }
 
+/* The same version with the same content and the same spec; a service that is not there yet is always tried. */
 static int version_is_held(Target *t, Error *err) {
         _cleanup_(value_freep) Value *held = NULL;
-        char key[ROW_KEY_MAX];
+        char key[ROW_KEY_MAX], hash[17];
+        if (!t->row)
+                return 0;
         int r = row_key(key, "held/%s/%s", t->service, t->version);
         if (r > 0)
                 r = engine_row(t->engine, key, &held, err);
         if (r == -ENOENT)
                 return 0;
+        if (r == 0)
+                r = spec_hash(t->spec, hash, err);
         if (r < 0)
                 return r;
         const char *sha256 = value_get_text(held, "sha256"), *ours = value_get_text(t->source, "sha256");
-        if (sha256 && ours && strcmp(sha256, ours) != 0)
+        const char *tried = value_get_text(held, "hash");
+        bool is_other = (sha256 && ours && strcmp(sha256, ours) != 0) || (tried && strcmp(tried, hash) != 0);
+        if (is_other)
                 return 0;
         t->hold_why = value_copy(held);
         return t->hold_why ? TARGET_HELD : error_no_memory(err);
@@ -516,6 +533,10 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
 /* Remove, start, stop, restart: the service as it is. */
 static int target_as_is(Target *t, const Request *request, Error *err) {
         int r = engine_service_row(t->engine, t->service, &t->row, err);
+        _cleanup_free_ char *data = name_data_dir(t->service);
+        bool only_data = r == -ENOENT && request->purge && data && fs_exists(t->engine->root, data);
+        if (only_data) /* it was removed before, and its data was kept */
+                return 0;
         if (r < 0)
                 return r;
         t->spec = value_copy(value_get(t->row, "spec"));

@@ -361,8 +361,10 @@ static int fail_late(const Health *h, Error *err) {
         uint64_t waited = clock_boot_usec() - h->begin;
         char duration[32];
         duration_format(waited < tenth ? waited : waited / tenth * tenth, duration);
-        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "",
-                          h->target ? h->target : "", duration, h->reason[0] ? ": " : "", h->reason);
+        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH,
+                          "See \"pawl logs\"; what is slow to start needs a longer health.deadline in the spec.",
+                          "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "", h->target ? h->target : "",
+                          duration, h->reason[0] ? ": " : "", h->reason);
         if (h->service)
                 log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
         return r;

@@ -10,8 +10,10 @@
  * in its proc file, so each operation finds its own work again, however often it is repeated.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/seal.h"
 #include "core/base/text.h"
@@ -188,7 +190,7 @@ static Probe started_probe(const Value *before, const Now *now) {
 static int stop_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
         int r = step_stop(host, args, err);
         if (r == 0)
-                *ret = (StepResult){.change = now->has_file ? CHANGE_CHANGED : CHANGE_UNCHANGED};
+                *ret = (StepResult){.change = now->is_alive ? CHANGE_CHANGED : CHANGE_UNCHANGED};
         return r;
 }
 
@@ -246,7 +248,13 @@ static int process_check(const Host *host, const Value *args, Error *err) {
         /* Where the definition is written by the same plan, what stands there now says nothing. */
         if (r < 0 || role->act != start_apply)
                 return r;
-        return definition_read(host, value_get_text(args, "definition"), "", &d, err);
+        r = definition_read(host, value_get_text(args, "definition"), "", &d, err);
+        if (r == 0 && faccessat(AT_FDCWD, d.argv[0], X_OK, AT_EACCESS) < 0)
+                return error_set(
+                        err, -errno, ERR_PROGRAM,
+                        "\"pawl check\" shows what is not as it was made; \"pawl apply --overwrite\" makes it so again.",
+                        "\"%s\" cannot be started: %s", d.argv[0], strerror(errno));
+        return r;
 }
 
 static int process_capture(const Host *host, const Value *args, Value **ret_before, Error *err) {

@@ -23,6 +23,7 @@ static const Field tree_args[] = {
         {5, "from",          FIELD_TEXT, 0,                           1, NULL}, /* absolute path outside the root */
         {6, "artifact_step", FIELD_INT,  0,                           1, NULL}, /* the release step that fetched it */
         {7, "max_size",      FIELD_INT,  0,                           1, NULL},
+        {8, "entry",         FIELD_TEXT, 0,                           1, NULL}, /* must be in it, and executable */
         FIELD_END,
 };
 static const Field tree_before[] = {
@@ -114,6 +115,26 @@ static int finish(const Found *f, Change change, StepResult *ret, Error *err) {
         return r;
 }
 
+/* What cannot be started is found before anything that runs is stopped for it. */
+static int check_entry(const Host *host, const Value *args, const char *staged, Error *err) {
+        const char *entry = value_get_text(args, "entry");
+        _cleanup_free_ char *path = entry ? path_join(staged, entry) : NULL;
+        struct stat st = {0};
+        if (!entry)
+                return 0;
+        if (!path)
+                return error_no_memory(err);
+        _cleanup_close_ int fd = path_is_safe(path) ? fs_open(host->root, path, O_RDONLY | O_NONBLOCK, NULL) : -ENOENT;
+        if (fd < 0)
+                return error_set(err, -ENOENT, ERR_ARTIFACT,
+                                 "Say what to start, relative to the release: runtime.exec, or the words after --.",
+                                 "the release has no program \"%s\"", entry);
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+                return error_set(err, -EACCES, ERR_ARTIFACT, "Make it executable (chmod +x) before it is packed.",
+                                 "\"%s\" in the release is not an executable file", entry);
+        return 0;
+}
+
 static int make(const Host *host, const Value *args, const char *staged, Found *ret, Error *err) {
         _cleanup_staging_ Staging to = STAGING_INIT;
         int r = staging_begin(&to, host->root, staged, err);
@@ -121,6 +142,8 @@ static int make(const Host *host, const Value *args, const char *staged, Found *
                 return r;
         ret->mark.by = tree_mark_own(host);
         r = ret->mark.by ? tree_build(host, args, &to, &ret->mark, err) : error_no_memory(err);
+        if (r == 0)
+                r = check_entry(host, args, staged, err);
         if (r == 0)
                 r = fs_sync_tree(host->root, staged, err);
         if (r == 0) {
