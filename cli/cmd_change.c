@@ -160,11 +160,19 @@ static int check_service(Cli *cli, const char *service, Error *err) {
         return r < 0 ? r : engine_status(engine, service, &status, err);
 }
 
+/* A service that was removed keeps its data until somebody says so. */
+static bool has_kept_data(Cli *cli, const char *service) {
+        _cleanup_free_ char *path = text_format("%s/var/lib/pawl-data/%s", cli_root(cli), service);
+        return path && !strchr(service, '/') && access(path, F_OK) == 0;
+}
+
 static int confirm_purge(Cli *cli, const Request *request, bool *ret_is_yes, Error *err) {
         *ret_is_yes = true;
         if (request->kind != REQUEST_REMOVE || !request->purge)
                 return 0;
         int r = check_service(cli, request->service, err);
+        if (r == -ENOENT && has_kept_data(cli, request->service))
+                r = 0;
         return r < 0 ? r : ask_purge(cli, request->service, ret_is_yes, err);
 }
 
