@@ -129,9 +129,20 @@ static bool is_outcome(const Value *result) {
         return value_get_text(result, "command") && value_get_text(result, "service");
 }
 
+/* What is text by nature (help, completion) is an object with that text. */
+static Value *printed_text(Cli *cli) {
+        _cleanup_(value_freep) Value *result = value_new_map();
+        _cleanup_free_ char *text = text_take(&cli->out.printed);
+        return text && value_set_text(result, "text", text, NULL) == 0 ? TAKE_PTR(result) : NULL;
+}
+
 static int answer(Cli *cli, Value *result, int r, const Error *err) {
         const Command *c = cli->options->command;
         int status = cli_exit_status(cli, r, err);
+        if (cli->out.is_json && cli->out.printed.size > 0 && !result) {
+                result = printed_text(cli);
+                cli->is_shown = false;
+        }
         if (cli->out.is_json && !cli->is_shown) {
                 json_answer(cli, result, r, err, status);
                 return status;
@@ -189,5 +200,6 @@ int cli_main(int argc, char **argv) {
                 r = run(&cli, &result, &err);
         int status = answer(&cli, result, r, &err);
         engine_free(cli.engine);
+        out_done(&cli.out);
         return status;
 }

@@ -25,15 +25,29 @@ int cmd_list(Cli *cli, Value **ret, Error *err) {
         return r < 0 ? r : engine_list(engine, ret, err);
 }
 
-/* "running, told to stop, on hold (1042)" */
+/* A transaction that has not ended: what to do about it, or that it is being done. */
+/* clang-format off */
+static const struct {
+        const char *key, *text, *hint;
+} open_states[] = {
+        {"in_progress", "in progress", ""},
+        {"interrupted", "interrupted", ": run \"pawl recover\""},
+        {"hold",        "on hold",     ": \"pawl recover --dry-run\" shows why"},
+};
+/* clang-format on */
+
+/* "running, told to stop, interrupted (1042): run "pawl recover"" */
 static void state_text(const Value *s, char *ret, size_t size) {
         const char *note = value_get_text(s, "note");
-        int64_t hold = value_get_int(s, "hold", 0), busy = value_get_int(s, "in_progress", 0);
         int n = snprintf(ret, size, "%s%s%s", value_get_text_or(s, "state", "?"), note ? ", " : "", note ? note : "");
-        if (hold > 0 && n > 0 && (size_t)n < size)
-                (void)snprintf(ret + n, size - (size_t)n, ", on hold (%" PRId64 ")", hold);
-        else if (busy > 0 && n > 0 && (size_t)n < size)
-                (void)snprintf(ret + n, size - (size_t)n, ", in progress (%" PRId64 ")", busy);
+        for (size_t i = 0; i < ELEMENTSOF(open_states); i++) {
+                int64_t tx = value_get_int(s, open_states[i].key, 0);
+                if (tx <= 0 || n <= 0 || (size_t)n >= size)
+                        continue;
+                (void)snprintf(ret + n, size - (size_t)n, ", %s (%" PRId64 ")%s", open_states[i].text, tx,
+                               open_states[i].hint);
+                return;
+        }
 }
 
 void show_list(Cli *cli, const Value *list) {

@@ -98,7 +98,7 @@ const Command commands[] = {
          "the host configuration", NULL, cmd_config, show_config},
         {"version",  "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,
          "the version of pawl", NULL, cmd_version, show_version},
-        {"help",     "[COMMAND]", 0, 2, WORD_COMMAND, NEED_NOTHING, 0, false,
+        {"help",     "[COMMAND|spec]", 0, 2, WORD_COMMAND, NEED_NOTHING, 0, false,
          "this text, or more about one command", NULL, cmd_help, show_nothing},
         {"completion", "bash|zsh|fish", 1, 1, WORD_SHELL, NEED_NOTHING, 0, false,
          "print completions for a shell", NULL, cmd_completion, show_nothing},
@@ -106,8 +106,7 @@ const Command commands[] = {
 /* clang-format on */
 const size_t n_commands = ELEMENTSOF(commands);
 
-/* Of "journal list": "journal", for "journal". */
-static bool is_family(const Command *c, const char *word) {
+bool command_is_family(const Command *c, const char *word) {
         size_t n = strlen(word);
         return strncmp(c->name, word, n) == 0 && c->name[n] == ' ';
 }
@@ -116,7 +115,7 @@ static int command_missing(const char *word, const char *family, Error *err) {
         const char **names = calloc(n_commands + 1, sizeof(char *));
         size_t n = 0;
         for (size_t i = 0; names && i < n_commands; i++)
-                if (!family || is_family(&commands[i], family))
+                if (!family || command_is_family(&commands[i], family))
                         names[n++] = family ? commands[i].name + strlen(family) + 1 : commands[i].name;
         const char *near = names && word ? text_nearest(word, names) : NULL;
         const char *space = family ? " " : "";
@@ -125,6 +124,8 @@ static int command_missing(const char *word, const char *family, Error *err) {
                      : error_set(err, -EINVAL, ERR_USAGE, NULL, "%s needs a second word", family);
         if (near)
                 error_hint(err, "Did you mean \"pawl %s%s%s\"?", family ? family : "", space, near);
+        else if (family)
+                error_hint(err, "\"pawl help %s\" shows them.", family);
         else
                 error_hint(err, "\"pawl help\" shows all commands.");
         free(names);
@@ -139,7 +140,7 @@ int command_find(const char *first, const char *second, const Command **ret, Err
                         *ret = c;
                         return 0;
                 }
-                if (!is_family(c, first))
+                if (!command_is_family(c, first))
                         continue;
                 has_family = true;
                 if (second && strcmp(c->name + strlen(first) + 1, second) == 0) {

@@ -40,6 +40,8 @@ extern const Command commands[];
 extern const size_t n_commands;
 
 #define COMMAND_TWO_WORDS 1 /* the second word belongs to the name */
+/* Of "journal list": "journal". */
+bool command_is_family(const Command *c, const char *word);
 /* `second` may be NULL. ERR_USAGE with "did you mean". */
 int command_find(const char *first, const char *second, const Command **ret, Error *err);
 

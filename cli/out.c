@@ -35,6 +35,10 @@ void out_init(Out *out) {
         out->has_colour = !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
 }
 
+void out_done(Out *out) {
+        text_done(&out->printed);
+}
+
 static size_t mark_at(const char *s) {
         for (size_t i = 0; i < ELEMENTSOF(marks); i++)
                 if (strncmp(s, marks[i].mark, strlen(marks[i].mark)) == 0)
@@ -67,11 +71,22 @@ static void write_format(const Out *out, FILE *stream, const char *format, va_li
         free(text);
 }
 
+static void keep_format(Out *out, const char *format, va_list ap) {
+        char *text = NULL;
+        if (vasprintf(&text, format, ap) < 0)
+                return;
+        text_add(&out->printed, text);
+        free(text);
+}
+
 void out_print(Out *out, const char *format, ...) {
         va_list ap;
         va_start(ap, format);
         out_bar(out, NULL);
-        write_format(out, stdout, format, ap);
+        if (out->is_json)
+                keep_format(out, format, ap);
+        else
+                write_format(out, stdout, format, ap);
         va_end(ap);
         (void)fflush(stdout);
 }

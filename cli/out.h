@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "core/base/macro.h"
+#include "core/base/text.h"
 
 typedef enum OutColour { OUT_GREEN, OUT_YELLOW, OUT_RED } OutColour;
 
@@ -20,14 +20,16 @@ typedef struct Out {
         bool is_json;     /* one object on stdout; stderr stays silent */
         bool has_colour;  /* allowed at all */
         bool is_bar_open; /* a progress bar stands on the terminal's last line */
+        Text printed;     /* with is_json: what would have been result text */
 } Out;
 
 /* Sets the locale of characters (not of messages or numbers) and looks at the environment. */
 void out_init(Out *out);
+void out_done(Out *out);
 
 /* The text as this locale can show it; owned by the caller, NULL when memory is out. */
 char *out_spell(const Out *out, const char *text);
-/* Result text; "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */
+/* Result text (with is_json kept in `printed` instead); "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */
 void out_print(Out *out, const char *format, ...) _printf_(2, 3);
 /* Content of others (a log, a file): byte by byte. */
 void out_raw(Out *out, const char *data, size_t size);
