@@ -9,6 +9,7 @@
 #include "cli/table.h"
 
 #define HISTORY_LINES 20
+#define REASON_MAX 60
 #define HISTORY_LINES_MAX 1000000
 
 int cmd_history(Cli *cli, Value **ret, Error *err) {
@@ -32,13 +33,30 @@ static const char *usec_text(const Value *h, const char *key, char ret[static 32
         return usec > 0 ? text_duration(usec, ret) : NULL;
 }
 
+/* What a crash cut short nobody measured: that is not the same as none. */
+static const char *part_text(const Value *h, const char *key, char ret[static 32]) {
+        const char *text = usec_text(h, key, ret);
+        return !text && value_get_bool(h, "crashed", false) ? "?" : text;
+}
+
+static bool has_reason(const Value *history) {
+        for (size_t i = 0; i < value_count(history); i++)
+                if (value_get_text(value_at(history, i), "reason"))
+                        return true;
+        return false;
+}
+
 void show_history(Cli *cli, const Value *result) {
-        static const char *const headings[] = {"TX",     "WHEN", "ACTOR",   "SERVICE", "FLOW", "VERSIONS",
-                                               "RESULT", "TOOK", "EXPOSED", "DOWN",    NULL};
+        /* One service is looked at to know why; among all of them a column that wide is in the way. */
+        const char *headings[] = {"TX",   "WHEN",    "ACTOR", "SERVICE", "FLOW", "VERSIONS", "RESULT",
+                                  "TOOK", "EXPOSED", "DOWN",  "REASON",  NULL};
+        if (cli->options->n_words == 0 || !has_reason(value_get(result, "history")))
+                headings[ELEMENTSOF(headings) - 2] = NULL;
         _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);
         const Value *history = value_get(result, "history");
         for (size_t i = 0; i < value_count(history); i++) {
                 const Value *h = value_at(history, i);
+                _cleanup_free_ char *reason = text_cut(value_get_text(h, "reason"), REASON_MAX);
                 char tx[24], when[32], versions[160], took[32], exposed[32], down[32];
                 (void)snprintf(tx, sizeof(tx), "%" PRId64, value_get_int(h, "tx", 0));
                 versions_text(h, versions, sizeof(versions));
@@ -46,8 +64,8 @@ void show_history(Cli *cli, const Value *result) {
                           (const char *[]){tx, text_moment(value_get_int(h, "started", 0), when),
                                            value_get_text(h, "actor"), value_get_text(h, "service"),
                                            value_get_text(h, "flow"), versions, value_get_text(h, "result"),
-                                           usec_text(h, "duration_usec", took), usec_text(h, "exposure_usec", exposed),
-                                           usec_text(h, "downtime_usec", down)});
+                                           usec_text(h, "duration_usec", took), part_text(h, "exposure_usec", exposed),
+                                           part_text(h, "downtime_usec", down), reason});
         }
         if (value_count(history) == 0)
                 out_print(&cli->out, "Nothing was done yet.\n");
@@ -72,5 +90,7 @@ void show_transaction(Cli *cli, const Value *t) {
         versions_text(t, versions, sizeof(versions));
         out_print(&cli->out, "%" PRId64 "  %s %s%s%s\n", value_get_int(t, "tx", 0), value_get_text_or(t, "flow", "?"),
                   value_get_text_or(t, "service", "?"), *versions ? "  " : "", versions);
+        text_label(cli, "Result", value_get_text(t, "result"));
+        text_label(cli, "Reason", value_get_text(t, "reason"));
         show_records(cli, t);
 }

@@ -8,10 +8,11 @@
 #include "cli/render_text.h"
 #include "cli/signals.h"
 #include "cli/table.h"
-#include "core/base/json.h"
+#include "core/base/text.h"
 
 #define RECORDS_SHOWN 50
 #define RECORDS_MAX 1000000
+#define WHY_MAX 160
 
 int cmd_journal_list(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
@@ -84,6 +85,13 @@ int cmd_journal_export(Cli *cli, Value **ret, Error *err) {
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
+/* "point …/current to v2: it points elsewhere": the step, and why it failed. */
+static char *record_what(const Value *record) {
+        const char *what = value_get_text(record, "what"), *why = value_get_text(value_get(record, "body"), "message");
+        _cleanup_free_ char *cut = text_cut(why, WHY_MAX);
+        return text_format("%s%s%s", what ? what : "", what && cut ? ": " : "", cut ? cut : "");
+}
+
 void show_records(Cli *cli, const Value *list) {
         static const char *const headings[] = {"SEQ", "WHEN", "TX", "RECORD", "STEP", "WHAT", NULL};
         _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);
@@ -92,17 +100,26 @@ void show_records(Cli *cli, const Value *list) {
                 const Value *one = value_at(records, i);
                 char seq[24], when[32], tx[24] = "", step[24] = "";
                 (void)snprintf(seq, sizeof(seq), "%" PRId64, value_get_int(one, "seq", 0));
+                _cleanup_free_ char *what = record_what(one);
                 if (value_get_int(one, "tx", 0) > 0)
                         (void)snprintf(tx, sizeof(tx), "%" PRId64, value_get_int(one, "tx", 0));
                 if (value_get_int(one, "step", 0) > 0)
                         (void)snprintf(step, sizeof(step), "%" PRId64, value_get_int(one, "step", 0));
                 table_add(t, (const char *[]){seq, text_moment(value_get_int(one, "time", 0), when), tx,
-                                              value_get_text(one, "kind"), step, value_get_text(one, "what")});
+                                              value_get_text(one, "kind"), step, what});
         }
         if (value_count(records) == 0)
                 out_print(&cli->out, "No records.\n");
         else
                 table_print(t);
+}
+
+void show_record(Cli *cli, const Value *record) {
+        _cleanup_(value_freep) Value *shown = value_copy(record);
+        char when[32];
+        if (shown && value_get_int(record, "time", 0) > 0)
+                (void)value_set_text(shown, "time", text_moment(value_get_int(record, "time", 0), when), NULL);
+        text_tree(cli, shown ? shown : record, 0);
 }
 
 void show_facts(Cli *cli, const Value *facts) {

@@ -81,7 +81,7 @@ const Command commands[] = {
         {"journal list",    "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(LINES) | FLAG_BIT(FROM), false,
          "records of the journal", NULL, cmd_journal_list, show_records},
         {"journal show",    "SEQ", 1, 1, WORD_NONE, NEED_READ, 0, false,
-         "one record in full", NULL, cmd_journal_show, show_facts},
+         "one record in full", NULL, cmd_journal_show, show_record},
         {"journal verify",  "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,
          "check every record of the journal", NULL, cmd_journal_verify, show_facts},
         {"journal rebuild", "", 0, 0, WORD_NONE, NEED_REPAIR, 0, false,

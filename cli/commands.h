@@ -78,6 +78,7 @@ int cmd_journal_rebuild(Cli *cli, Value **ret, Error *err);
 int cmd_journal_repair(Cli *cli, Value **ret, Error *err);
 int cmd_journal_export(Cli *cli, Value **ret, Error *err);
 void show_records(Cli *cli, const Value *records);
+void show_record(Cli *cli, const Value *record);
 void show_facts(Cli *cli, const Value *facts);
 /* cmd_host.c */
 int cmd_init(Cli *cli, Value **ret, Error *err);

@@ -6,6 +6,7 @@
 #include "cli/render_text.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
+#include "core/base/text.h"
 
 /* ---- Small things ------------------------------------------------------------------------------------------------ */
 
@@ -29,6 +30,14 @@ const char *text_duration(int64_t usec, char ret[static 32]) {
                 return "-";
         duration_format((uint64_t)usec, ret);
         return ret;
+}
+
+char *text_cut(const char *text, size_t max) {
+        size_t n = text ? strcspn(text, "\n") : 0;
+        if (n > max)
+                for (n = max; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--) /* not within a character */
+                        ;
+        return text ? text_format("%.*s%s", (int)n, text, text[n] ? "…" : "") : NULL;
 }
 
 static void tree_scalar(Cli *cli, const Value *v) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Does the host still hold what was committed? Each artifact is looked at by the manager that made it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/text.h"
@@ -12,6 +13,9 @@ typedef struct Check {
         Engine *engine;
         Value *artifacts; /* of the service looked at: the answer */
         int64_t n_drift, n_skipped;
+        const char *open;         /* what to do about a transaction that has not ended; NULL: none of a service with drift */
+        int64_t n_processes;      /* of n_drift */
+        char start[ERROR_HINT_MAX]; /* for the first of those */
 } Check;
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -47,13 +51,41 @@ static bool has_sealed(const Value *v) {
 
 /* ---- Artifacts --------------------------------------------------------------------------------------------------- */
 
+/* Below the root, as rows and managers name it: "opt/pawl/web", with or without "/" in front. */
+static size_t is_path_of_ours(const char *text) {
+        static const char *const tops[] = {"opt/pawl/", "etc/pawl/", "var/lib/pawl", "var/log/pawl/", "run/pawl/"};
+        size_t n_slash = text[0] == '/';
+        for (size_t i = 0; i < ELEMENTSOF(tops); i++)
+                if (strncmp(text + n_slash, tops[i], strlen(tops[i])) == 0)
+                        return n_slash + strlen(tops[i]);
+        return 0;
+}
+
+/* Whoever reads it can open the path as it stands there, under another root as well. */
+static char *with_root(const Engine *e, const char *text) {
+        _cleanup_text_ Text t = {0};
+        char before = ' ';
+        for (const char *p = text; *p; before = *p++) {
+                bool is_begin = before == ' ' || before == '"';
+                if (is_begin && is_path_of_ours(p) > 0) {
+                        text_add(&t, e->is_real_root ? "" : e->root_path);
+                        text_add(&t, *p == '/' ? "" : "/");
+                }
+                text_add_n(&t, p, 1);
+        }
+        return text_take(&t);
+}
+
 static int add_result(Check *c, const char *name, const char *state, const char *why, Error *err) {
         _cleanup_(value_freep) Value *item = value_new_map();
-        int r = item ? value_set_text(item, "artifact", name, err) : error_no_memory(err);
+        _cleanup_free_ char *shown = with_root(c->engine, name), *shown_why = why ? with_root(c->engine, why) : NULL;
+        if (!item || !shown || (why && !shown_why))
+                return error_no_memory(err);
+        int r = value_set_text(item, "artifact", shown, err);
         if (r == 0)
                 r = value_set_text(item, "state", state, err);
-        if (r == 0 && why)
-                r = value_set_text(item, "why", why, err);
+        if (r == 0)
+                r = value_set_text(item, "why", shown_why, err);
         return r < 0 ? r : value_append(c->artifacts, TAKE_PTR(item), err);
 }
 
@@ -75,6 +107,7 @@ static int artifact_check(Check *c, const char *name, const Value *artifact, Err
         if (r == 0)
                 return add_result(c, name, "ok", NULL, err);
         c->n_drift++;
+        c->n_processes += strcmp(m->name, "process") == 0;
         return add_result(c, name, "drift", why.message, err);
 }
 
@@ -96,8 +129,28 @@ static int releases_check(Check *c, const char *service, const char *current, Er
         return r;
 }
 
+/* What would help most: a flow that was cut short comes before anything else. */
+static int advise(Check *c, const char *service, const Value *row, int64_t n_processes_before, Error *err) {
+        _cleanup_(value_freep) Value *opens = NULL;
+        int r = engine_rows(c->engine, "open/", 0, &opens, err);
+        for (size_t i = 0; r == 0 && i < value_count(opens); i++) {
+                const Value *open = opens->map.entries[i].value;
+                if (strcmp(value_get_text_or(open, "service", ""), service) != 0)
+                        continue;
+                OpenState state = engine_open_state(c->engine, open, NULL);
+                c->open = state == OPEN_LIVE          ? "A flow of it is running now: look again when it has ended."
+                          : state == OPEN_INTERRUPTED ? "Run \"pawl recover\": a flow was interrupted."
+                                                      : "\"pawl recover --dry-run\" shows why a flow is on hold.";
+        }
+        bool is_stopped = strcmp(value_get_text_or(row, "wanted", ""), "stopped") == 0;
+        if (c->n_processes > n_processes_before && !c->start[0])
+                (void)snprintf(c->start, sizeof(c->start), "pawl %s %s", is_stopped ? "stop" : "start", service);
+        return r;
+}
+
 static int service_check(Check *c, const char *service, Value *row, Value *services, Error *err) {
         _cleanup_(value_freep) Value *item = value_new_map();
+        int64_t n_drift = c->n_drift, n_processes = c->n_processes;
         c->artifacts = value_new_array();
         int r = item && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
         row_open(c->engine, row);
@@ -113,6 +166,8 @@ static int service_check(Check *c, const char *service, Value *row, Value *servi
                 return r;
         }
         r = value_set(item, "artifacts", TAKE_PTR(c->artifacts), err);
+        if (r == 0 && c->n_drift > n_drift)
+                r = advise(c, service, row, n_processes, err);
         return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
 }
 
@@ -155,7 +210,11 @@ int engine_check(Engine *e, const char *service, Value **ret, Error *err) {
         *ret = TAKE_PTR(result);
         if (c.n_drift == 0)
                 return 0;
-        return error_set(err, -ESTALE, ERR_DRIFT,
-                         "\"pawl apply\" brings it back to its spec; hand edits are kept unless --overwrite is given.",
-                         "%lld of the artifacts differ from what was committed", (long long)c.n_drift);
+        const char *hint = c.open ? c.open
+                           : c.n_processes == c.n_drift
+                                   ? c.start
+                                   : "\"pawl apply\" brings it back to its spec; hand edits are kept unless "
+                                     "--overwrite is given.";
+        return error_set(err, -ESTALE, ERR_DRIFT, hint, "%lld of the artifacts differ%s from what was committed",
+                         (long long)c.n_drift, c.n_drift == 1 ? "s" : "");
 }

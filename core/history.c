@@ -62,8 +62,23 @@ static int history_rows(Engine *e, const char *service, size_t limit, RowList *r
         return r;
 }
 
+/* END of a transaction that recovery took over. A record that is no longer kept tells nothing. */
+static bool was_crashed(Engine *e, const Row *row) {
+        _cleanup_record_list_ RecordList list = {0};
+        return journal_get(e->journal, row->seq, &list, NULL) == 0 && list.n > 0 && list.records[0].epoch > 0;
+}
+
+/* Nobody was there to measure them; nothing is not the same as 0. */
+static int forget_times(Value *item, Error *err) {
+        static const char *const keys[] = {"exposure_usec", "downtime_usec"};
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (value_get_int(item, keys[i], 0) == 0)
+                        value_remove(item, keys[i]);
+        return value_set_bool(item, "crashed", true, err);
+}
+
 /* As it reads best; on disk keys have an order of their own. */
-static int history_item(const Row *row, Value **ret, Error *err) {
+static int history_item(Engine *e, const Row *row, Value **ret, Error *err) {
         static const char *const keys[] = {"tx",       "service", "flow",          "from",          "to",
                                            "actor",    "request", "result",        "code",          "reason",
                                            "started",  "ended",   "duration_usec", "exposure_usec", "downtime_usec",
@@ -72,6 +87,8 @@ static int history_item(const Row *row, Value **ret, Error *err) {
         int r = item ? body_decode_row(row, NULL, &decoded, err) : error_no_memory(err);
         if (r == 0)
                 r = row_copy_keys(item, decoded, keys, err);
+        if (r == 0 && was_crashed(e, row))
+                r = forget_times(item, err);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(item);
@@ -83,7 +100,7 @@ int engine_history_ended(Engine *e, const char *service, size_t limit, Value *hi
         int r = history_rows(e, service, limit, &list, err);
         for (size_t i = 0; r == 0 && i < list.n && (limit == 0 || value_count(history) < limit); i++) {
                 Value *row = NULL;
-                r = history_item(&list.rows[i], &row, err);
+                r = history_item(e, &list.rows[i], &row, err);
                 if (r == 0)
                         r = value_append(history, row, err);
         }

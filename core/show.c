@@ -18,15 +18,28 @@ static int records_show(RecordView *view, const RecordList *list, Value *result,
         return r < 0 ? r : value_set(result, "records", TAKE_PTR(records), err);
 }
 
+/* The last of what failed says why it is still open. */
+static const char *reason_of(const Value *records) {
+        const char *reason = NULL;
+        for (size_t i = 0; i < value_count(records); i++) {
+                const char *message = value_get_text(value_get(value_at(records, i), "body"), "message");
+                reason = message ? message : reason;
+        }
+        return reason;
+}
+
 /* How it ended is in its history row, once it has. */
 static int add_end(Engine *e, const Plan *plan, uint64_t tx, Value *result, Error *err) {
+        const char *reason = reason_of(value_get(result, "records"));
         static const char *const keys[] = {"actor", "result", "reason", "code", "started", "ended", "duration_usec"};
         _cleanup_(value_freep) Value *row = NULL;
         char key[ROW_KEY_MAX];
         row_key_history(plan->service, tx, key);
         int r = engine_row(e, key, &row, err);
-        if (r == -ENOENT)
-                return value_set_text(result, "result", "open", err);
+        if (r == -ENOENT) {
+                r = value_set_text(result, "result", "open", err);
+                return r < 0 ? r : value_set_text(result, "reason", reason, err);
+        }
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++) {
                 const Value *v = value_get(row, keys[i]);
                 if (v)
