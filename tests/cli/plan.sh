@@ -16,7 +16,11 @@ check "planning makes nothing" test -z "$(ls -A "$ROOT")"
 
 run -q apply web.yaml
 status 0
-find "$ROOT" | sort >before
+# Whoever reads the journal may note that it was sound; nothing is changed by that.
+things() {
+        find "$ROOT" ! -name 'journal[.-]verified' | sort
+}
+things >before
 run plan web.yaml
 status 0
 out <<'E'
@@ -47,5 +51,5 @@ run --json plan upgrade web --source "$FILES/web-v2" -v v2
 status 0
 has out '"plans"'
 has out '"result": "plan"'
-find "$ROOT" | sort >after
+things >after
 check "planning changes nothing" cmp before after
