@@ -18,6 +18,7 @@ static const EngineAccess accesses[] = {
         [NEED_READ]    = ENGINE_READ,
         [NEED_WRITE]   = ENGINE_WRITE,
         [NEED_REPAIR]  = ENGINE_REPAIR,
+        [NEED_DOCTOR]  = ENGINE_DOCTOR,
 };
 
 /* Flags that are keys of the configuration under another name. */
@@ -97,7 +98,7 @@ int cli_engine(Cli *cli, Engine **ret, Error *err) {
         EngineOptions options;
         int r = cli->engine ? 0 : cli_engine_options(cli, &options, &overrides, err);
         if (r == 0 && !cli->engine) {
-                if (options.access != ENGINE_READ)
+                if (options.access == ENGINE_WRITE || options.access == ENGINE_REPAIR)
                         signals_catch();
                 r = engine_open(&options, &cli->engine, err);
         }

@@ -92,7 +92,7 @@ const Command commands[] = {
          "every record as a line of JSON", NULL, cmd_journal_export, show_nothing},
         {"init",     "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,
          "make pawl's directories, key and journal", NULL, cmd_init, show_init},
-        {"doctor",   "", 0, 0, WORD_NONE, NEED_READ, 0, false,
+        {"doctor",   "", 0, 0, WORD_NONE, NEED_DOCTOR, 0, false,
          "is this host fit for pawl?", NULL, cmd_doctor, show_doctor},
         {"config",   "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(SHOW_ORIGIN), false,
          "the host configuration", NULL, cmd_config, show_config},

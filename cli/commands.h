@@ -12,6 +12,7 @@ typedef enum CommandNeed {
         NEED_READ,
         NEED_WRITE,
         NEED_REPAIR,
+        NEED_DOCTOR,
 } CommandNeed;
 
 /* What its words are, for completion. */

@@ -85,6 +85,24 @@ static FlagId flag_by_letter(char letter, uint64_t allowed) {
         return FLAG_COUNT;
 }
 
+/* What a spec says and this command does not take: named by its key. NULL: no such flag. */
+static const char *spec_key_of(const char *word, const Command *c) {
+        /* clang-format off */
+        static const struct { FlagId id; const char *key; } keys[] = {
+                {FLAG_ENV, "env"}, {FLAG_PORT, "port"}, {FLAG_HEALTH, "health"}, {FLAG_USER, "runtime.user"},
+        };
+        /* clang-format on */
+        size_t n = strcspn(word, "=");
+        for (size_t i = 0; c && c->need == NEED_WRITE && i < ELEMENTSOF(keys); i++) {
+                const Flag *f = &flags[keys[i].id];
+                bool is_long = strncmp(word, "--", 2) == 0 && strlen(f->name) == n - 2 &&
+                               strncmp(word + 2, f->name, n - 2) == 0;
+                if (is_long || (n == 2 && f->letter && word[1] == f->letter))
+                        return keys[i].key;
+        }
+        return NULL;
+}
+
 static int flag_missing(const char *word, const Command *c, Error *err) {
         const char *names[FLAG_COUNT + 1] = {0};
         uint64_t allowed = flags_allowed(c);
@@ -96,7 +114,10 @@ static int flag_missing(const char *word, const Command *c, Error *err) {
         const char *near = name && word[1] == '-' ? text_nearest(name, names) : NULL;
         int r = error_set(err, -EINVAL, ERR_USAGE, NULL, "%s%s does not take %.*s", c ? c->name : "pawl",
                           c ? "" : " itself", (int)strcspn(word, "="), word);
-        if (near)
+        const char *key = spec_key_of(word, c);
+        if (key)
+                error_hint(err, "Change %s in the spec and apply it.", key);
+        else if (near)
                 error_hint(err, "Did you mean --%s?", near);
         else
                 error_hint(err, "\"pawl help%s%s\" shows what there is.", c ? " " : "", c ? c->name : "");

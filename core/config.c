@@ -359,6 +359,16 @@ int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, V
         return 0;
 }
 
+int config_defaults(Value **ret, Value **ret_origins, Error *err) {
+        _cleanup_(config_done) Config c = {.values = value_new_map(), .origins = value_new_map(), .err = err};
+        int r = c.values && c.origins ? load_defaults(&c) : error_no_memory(err);
+        if (r < 0)
+                return as_config(r, err);
+        *ret = TAKE_PTR(c.values);
+        *ret_origins = TAKE_PTR(c.origins);
+        return 0;
+}
+
 int config_template(char **ret, Error *err) {
         _cleanup_text_ Text t = {0};
         text_add(&t, "# Configuration of pawl on this host. Every key is shown with its default.\n");

@@ -17,5 +17,7 @@ typedef struct ConfigOverride {
  */
 int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins,
                 Error *err);
+/* The same, of the defaults alone: where what a host says cannot be read. */
+int config_defaults(Value **ret, Value **ret_origins, Error *err);
 /* The text of a pawl.yaml with every key commented out at its default. */
 int config_template(char **ret, Error *err);

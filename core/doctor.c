@@ -171,13 +171,17 @@ static void look_directories(Engine *e, Finding *f) {
         if (n == 0)
                 found(f, FINDING_OK, NULL, "not made yet");
         else
-                found(f, FINDING_OK, NULL, "%zu directories with the right owner and mode", n);
+                found(f, FINDING_OK, NULL, "%zu director%s with the right owner and mode", n, n == 1 ? "y" : "ies");
 }
 
 /* ---- Configuration ----------------------------------------------------------------------------------------------- */
 
 static void look_config(Engine *e, Finding *f) {
         size_t n_set = 0;
+        if (e->config_why) {
+                found_error(f, FINDING_PROBLEM, e->config_why);
+                return;
+        }
         for (size_t i = 0; i < value_count(e->origins); i++) {
                 const char *origin = value_text(e->origins->map.entries[i].value);
                 n_set += origin && strcmp(origin, "default") != 0;
@@ -232,7 +236,7 @@ static void look_key(Engine *e, Finding *f) {
                 found(f, FINDING_OK, NULL, "not made yet");
                 return;
         }
-        if (secrets_host_key(e->root, false, &key, &why) < 0)
+        if (engine_hint_owner(e, secrets_host_key(e->root, false, &key, &why), &why) < 0)
                 found_error(f, FINDING_PROBLEM, &why);
         if (is_there && (st.st_mode & 0077))
                 found(f, FINDING_PROBLEM, "chmod 0600 closes it; what was sealed with it should be changed.",
@@ -249,7 +253,10 @@ static void look_journal(Engine *e, Finding *f) {
                 found(f, FINDING_OK, NULL, "none yet; \"pawl init\" or the first deploy makes it");
                 return;
         }
-        if (engine_journal_options(e, &options, &why) < 0 || journal_verify(&options, &report, &why) < 0)
+        int r = engine_journal_options(e, &options, &why);
+        if (r == 0)
+                r = engine_hint_owner(e, journal_verify(&options, &report, &why), &why);
+        if (r < 0)
                 found_error(f, FINDING_PROBLEM, &why);
         else if (report.problem[0])
                 found(f, FINDING_PROBLEM, repair, "%s", report.problem);

@@ -37,6 +37,7 @@ void engine_say(Engine *e, int level, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(buf, sizeof(buf), format, ap);
         va_end(ap);
+        text_clean(buf);
         if (level == LOG_WARNING)
                 (void)value_append_text(e->warnings, buf, NULL);
         if (e->calls.line)
@@ -80,6 +81,7 @@ Engine *engine_free(Engine *e) {
         value_free(e->warnings);
         fd_close(&e->root);
         free(e->root_path);
+        free(e->config_why);
         free(e->actor);
         free(e->request_id);
         free(e);
@@ -196,6 +198,13 @@ static int owner_check(Engine *e, Error *err) {
                          (unsigned)st.st_uid);
 }
 
+int engine_hint_owner(const Engine *e, int r, Error *err) {
+        if ((r == -EACCES || r == -EPERM) && err && !err->hint[0])
+                error_hint(err, "Run it as the user who owns \"%s%s" PAWL_DIR "\", or as root.", e->root_path,
+                           e->is_real_root ? "" : "/");
+        return r;
+}
+
 static int open_for_writing(Engine *e, Error *err) {
         _cleanup_free_ uint8_t *genesis = NULL;
         JournalOptions options;
@@ -214,7 +223,7 @@ static int open_for_writing(Engine *e, Error *err) {
         if (r < 0)
                 return r;
         options.genesis = genesis;
-        return journal_open(&options, JOURNAL_CREATE, &e->journal, err);
+        return engine_hint_owner(e, journal_open(&options, JOURNAL_CREATE, &e->journal, err), err);
 }
 
 static int open_for_reading(Engine *e, Error *err) {
@@ -223,7 +232,7 @@ static int open_for_reading(Engine *e, Error *err) {
         if (r < 0)
                 return r;
         r = journal_open(&options, JOURNAL_READ, &e->journal, err);
-        return r == -ENOENT ? 0 : r;
+        return r == -ENOENT ? 0 : engine_hint_owner(e, r, err);
 }
 
 /* ---- Open ------------------------------------------------------------------------------------------------------------------ */
@@ -249,6 +258,8 @@ static int state_init(Engine *e, const EngineOptions *options, Error *err) {
         e->warnings = value_new_array();
         e->actor = options->actor ? strdup(options->actor) : actor_name();
         e->request_id = options->request_id ? strdup(options->request_id) : NULL;
+        if (e->actor)
+                text_clean(e->actor);
         if (!e->warnings || !e->actor || (options->request_id && !e->request_id))
                 return error_no_memory(err);
         return boot_identity(e->boot, err);
@@ -272,6 +283,23 @@ static int host_init(Engine *e, Error *err) {
         return 0;
 }
 
+static int config_open(Engine *e, const EngineOptions *options, Error *err) {
+        Error why = ERROR_INIT;
+        int r = config_load(e->root, options->overrides, options->n_overrides, &e->config, &e->origins, &why);
+        if (r == 0)
+                return 0;
+        if (e->access != ENGINE_DOCTOR) {
+                if (err)
+                        *err = why;
+                return r;
+        }
+        e->config_why = malloc(sizeof(Error));
+        if (!e->config_why)
+                return error_no_memory(err);
+        *e->config_why = why;
+        return config_defaults(&e->config, &e->origins, err);
+}
+
 int engine_open(const EngineOptions *options, Engine **ret, Error *err) {
         _cleanup_(engine_freep) Engine *e = calloc(1, sizeof(Engine));
         if (!e)
@@ -281,7 +309,7 @@ int engine_open(const EngineOptions *options, Engine **ret, Error *err) {
         if (r == 0)
                 r = root_open(e, options->root ? options->root : "/", err);
         if (r == 0)
-                r = config_load(e->root, options->overrides, options->n_overrides, &e->config, &e->origins, err);
+                r = config_open(e, options, err);
         if (r == 0 && e->access == ENGINE_WRITE)
                 r = open_for_writing(e, err);
         if (r == 0 && e->access == ENGINE_READ)

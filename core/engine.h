@@ -21,6 +21,7 @@ typedef enum EngineAccess {
         ENGINE_READ,
         ENGINE_WRITE,  /* changes; the journal is made where none ever was */
         ENGINE_REPAIR, /* opens no journal: for verify and repair */
+        ENGINE_DOCTOR, /* likewise; a configuration that cannot be read is a finding, and its defaults count */
 } EngineAccess;
 
 typedef struct EngineCalls {
@@ -114,7 +115,7 @@ int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);
 /* {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}]}], drift: n, skipped: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. */
 int engine_check(Engine *e, const char *service, Value **ret, Error *err);
 /* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a damaged journal open the
- * engine with ENGINE_REPAIR: it is then verified, and opened for reading only when it is sound. */
+ * engine with ENGINE_DOCTOR: it is then verified, and opened for reading only when it is sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
 /* Lines of a service's output. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,

@@ -17,6 +17,7 @@ struct Engine {
         Value *config, *origins;
         Http *http;
         uint8_t boot[BOOT_ID_SIZE];
+        Error *config_why; /* ENGINE_DOCTOR: why the defaults count; NULL: they do not */
         uint64_t wait_usec;
         char *actor, *request_id;
         EngineCalls calls;
@@ -34,6 +35,8 @@ void engine_say(Engine *e, int level, const char *format, ...) _printf_(3, 4);
 Host engine_host(const Engine *e, uint64_t tx, uint32_t step, bool can_cancel);
 /* Before COMMIT and before the END of a reversal: whatever a file system needs besides fsync of files and directories. */
 int engine_settle_disk(Engine *e, Error *err);
+/* Where permission was missing: who may. Returns r. */
+int engine_hint_owner(const Engine *e, int r, Error *err);
 int engine_journal_options(const Engine *e, JournalOptions *ret, Error *err);
 /* -ENOENT with ERR_NO_SERVICE and a hint when there is no such row; else the decoded row, secrets open when the engine can. */
 int engine_service_row(Engine *e, const char *service, Value **ret, Error *err);

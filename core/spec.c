@@ -24,6 +24,15 @@
 
 /* ---- Maps by table ----------------------------------------------------------------------------------------------------------------- */
 
+/* Of a key that was written a level too high: the map it belongs into; NULL: none has it. */
+static const char *map_of_key(const SpecKey *keys, const char *name) {
+        for (; keys->name; keys++)
+                for (const SpecKey *key = keys->keys; key && key->name; key++)
+                        if (strcmp(key->name, name) == 0)
+                                return keys->name;
+        return NULL;
+}
+
 static int refuse_no_key(const SpecNode *map, const SpecNode *child, const SpecKey *keys, const char *name,
                          Error *err) {
         const char *names[SPEC_KEYS_MAX];
@@ -37,7 +46,10 @@ static int refuse_no_key(const SpecNode *map, const SpecNode *child, const SpecK
                    *quote = map->path[0] ? "\"" : "";
         int r = spec_refuse_key(child, NULL, err, "there is no key \"%s\"%s%s%s%s", spec_shown(name, shown), in, quote,
                                 map->path, quote);
-        if (near)
+        const char *below = map_of_key(keys, name);
+        if (below)
+                error_hint(err, "\"%s\" belongs under \"%s\".", name, below);
+        else if (near)
                 error_hint(err, "Did you mean \"%s\"?", near);
         return r;
 }

@@ -351,8 +351,32 @@ static int read_path(const SpecNode *node, const SpecKey *key, const char *text,
         return give(path ? value_new_text(path) : NULL, ret, err);
 }
 
+/* A place that does not exist would reach the program as it stands there. */
+static int check_places(const SpecNode *node, const char *text, Error *err) {
+        static const char *const places[] = {"port", "release", "current", "data", "name", "version", NULL};
+        for (const char *p = strchr(text, '{'); p; p = strchr(p + 1, '{')) {
+                size_t n = strspn(p + 1, "abcdefghijklmnopqrstuvwxyz"), i = 0;
+                char name[32];
+                if (n == 0 || p[n + 1] != '}' || n >= sizeof(name) || (p > text && p[-1] == '$'))
+                        continue;
+                (void)snprintf(name, sizeof(name), "%.*s", (int)n, p + 1);
+                while (places[i] && strcmp(places[i], name) != 0)
+                        i++;
+                if (places[i])
+                        continue;
+                const char *near = text_nearest(name, places);
+                int r = spec_refuse(node, "There are {port} {release} {current} {data} {name} {version}.", err,
+                                    "there is no place \"{%s}\" for \"%s\"", name, node->path);
+                if (near)
+                        error_hint(err, "Did you mean {%s}?", near);
+                return r;
+        }
+        return 0;
+}
+
 static int read_workdir(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
-        return text[0] != '/' && text[0] != '{' ? 1 : read_text(node, key, text, ret, err);
+        int r = text[0] != '/' && text[0] != '{' ? 1 : check_places(node, text, err);
+        return r != 0 ? r : read_text(node, key, text, ret, err);
 }
 
 static int read_file(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
@@ -400,7 +424,9 @@ static int read_argv(const SpecNode *node, const SpecKey *key, Value **ret, Erro
                 if (i == 0 && !*text)
                         return spec_refuse(&item, NULL, err,
                                            "the first item of \"%s\" names a program and cannot be empty", node->path);
-                r = value_append_text(list, text, err);
+                r = check_places(&item, text, err);
+                if (r == 0)
+                        r = value_append_text(list, text, err);
         }
         if (r == 0)
                 *ret = TAKE_PTR(list);

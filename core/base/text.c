@@ -166,30 +166,30 @@ char *text_redact(const char *s) {
         return text_take(&t);
 }
 
-/* Levenshtein's distance, row by row; both words are at most WORD_MAX long. */
+/* Row by row; two neighbours that changed places are one mistake (optimal string alignment). Both words are at most WORD_MAX long. */
 enum { WORD_MAX = 64 };
 
 static size_t edit_distance(const char *a, const char *b) {
-        size_t row[WORD_MAX + 1], m = strlen(b);
+        size_t rows[3][WORD_MAX + 1], m = strlen(b), n = strlen(a);
         for (size_t j = 0; j <= m; j++)
-                row[j] = j;
-        for (size_t i = 0; a[i] != '\0'; i++) {
-                size_t diagonal = row[0];
-                row[0] = i + 1;
-                for (size_t j = 0; j < m; j++) {
-                        size_t change = diagonal + (a[i] != b[j]);
-                        diagonal = row[j + 1];
-                        row[j + 1] = MIN(change, MIN(row[j], diagonal) + 1);
+                rows[0][j] = j;
+        for (size_t i = 1; i <= n; i++) {
+                size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+                row[0] = i;
+                for (size_t j = 1; j <= m; j++) {
+                        row[j] = MIN(above[j - 1] + (a[i - 1] != b[j - 1]), MIN(row[j - 1], above[j]) + 1);
+                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                                row[j] = MIN(row[j], above2[j - 2] + 1);
                 }
         }
-        return row[m];
+        return rows[n % 3][m];
 }
 
 const char *text_nearest(const char *word, const char *const *candidates) {
         const char *best = NULL;
-        if (strnlen(word, WORD_MAX + 1) > WORD_MAX)
+        size_t n = strnlen(word, WORD_MAX + 1), limit = MAX(n / 3, (size_t)1);
+        if (n < 2 || n > WORD_MAX)
                 return NULL;
-        size_t limit = strlen(word) / 3 + 1;
         for (; *candidates; candidates++) {
                 if (strnlen(*candidates, WORD_MAX + 1) > WORD_MAX)
                         continue;
@@ -246,6 +246,17 @@ bool text_is_clean(const char *s, size_t n) {
                 i += length;
         }
         return true;
+}
+
+void text_clean(char *s) {
+        for (size_t i = 0, n = strlen(s); i < n;) {
+                uint32_t c = 0;
+                size_t length = utf8_next((const unsigned char *)s + i, n - i, &c);
+                bool is_control = (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0);
+                if (length == 0 || is_control)
+                        memset(s + i, '?', length = MAX(length, (size_t)1));
+                i += length;
+        }
 }
 
 void size_format(uint64_t size, char ret[static 32]) {

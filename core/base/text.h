@@ -31,11 +31,17 @@ char *text_redact(const char *s);
 /* True when a variable of this name is shown as ****: contains PASSWORD, SECRET, TOKEN, KEY, CREDENTIAL or DSN, any case. */
 bool name_is_secret(const char *name);
 
-/* The candidate nearest to `word` by edit distance (≤ 1/3 of its length + 1), or NULL. Candidates end with NULL. */
+/* The candidate nearest to `word` by edit distance (at most a third of its length, and one at least), or NULL. Candidates end with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);
 
 /* Valid UTF-8 (no overlong forms, no surrogates) without NUL? */
 bool utf8_is_valid(const char *s, size_t n);
+/*
+ * In place: every byte that is not part of valid UTF-8, and every control character but tab and newline, becomes '?'. What a program printed or an archive
+ * named can then be written to the journal and to a terminal.
+ */
+void text_clean(char *s);
+
 /* Valid UTF-8 without NUL and other control characters except tab and newline? */
 bool text_is_clean(const char *s, size_t n);
 
