@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/ask.h"
 #include "core/base/text.h"
 
-#define SPECS_GLOB "etc/pawl/services.d/*.yaml"
+#define SPECS_DIR "etc/pawl/services.d"
 
 void ask_list_done(AskList *list) {
         for (size_t i = 0; i < list->n; i++) {
@@ -37,6 +37,30 @@ static Ask *ask_add(AskList *list, RequestKind kind) {
         list->items = items;
         items[list->n] = (Ask){.request.kind = kind};
         return &items[list->n++];
+}
+
+/* ---- Blame ------------------------------------------------------------------------------------------------------- */
+
+static bool source_is_missing(const Ask *a) {
+        const Value *source = a->source ? a->source : value_get(a->spec, "source");
+        const char *path = value_get_text(source, "path");
+        struct stat st;
+        return path && stat(path, &st) < 0 && errno == ENOENT;
+}
+
+int ask_blame(const Ask *a, int r, Error *err) {
+        static const int told_by_file[] = {1, 8, 10};
+        if (r >= 0 || !err)
+                return r;
+        if (err->code == ERR_NOT_FOUND && source_is_missing(a)) {
+                err->code = a->name ? ERR_SPEC : ERR_USAGE;
+                if (!a->name)
+                        error_hint(err, "Give a program, a directory, an archive, or a url.");
+        }
+        for (size_t i = 0; a->name && i < ELEMENTSOF(told_by_file); i++)
+                if (error_exit_status(err->code) == told_by_file[i] && !strstr(err->message, a->name))
+                        return error_context(err, r, "%s", a->name);
+        return r;
 }
 
 /* ---- A spec from flags ------------------------------------------------------------------------------------------- */
@@ -213,19 +237,33 @@ static int apply_add(const Options *o, const char *path, AskList *list, Error *e
         return a->name ? 0 : error_no_memory(err);
 }
 
+static int is_spec_name(const struct dirent *e) {
+        const char *dot = strrchr(e->d_name, '.');
+        return e->d_name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+static int compare_bytes(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name); /* in every locale */
+}
+
 static int apply_all(Cli *cli, AskList *list, Error *err) {
-        glob_t found = {0};
         const char *root = cli_root(cli);
-        _cleanup_free_ char *pattern = text_format("%s%s" SPECS_GLOB, root, root[strlen(root) - 1] == '/' ? "" : "/");
-        int r = pattern ? 0 : error_no_memory(err);
-        if (r == 0 && glob(pattern, 0, NULL, &found) == GLOB_NOSPACE)
-                r = error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
-                r = apply_add(cli->options, found.gl_pathv[i], list, err);
-        if (r == 0 && found.gl_pathc == 0)
-                r = error_set(err, -ENOENT, ERR_USAGE, "Give a file, or put specs there.", "there is no \"%s\"",
-                              pattern);
-        globfree(&found);
+        _cleanup_free_ char *dir = text_format("%s%s" SPECS_DIR, root, root[strlen(root) - 1] == '/' ? "" : "/");
+        struct dirent **entries = NULL;
+        int n = dir ? scandir(dir, &entries, is_spec_name, compare_bytes) : -1;
+        int r = !dir || (n < 0 && errno == ENOMEM) ? error_no_memory(err) : 0;
+        if (r == 0 && n < 0 && errno != ENOENT)
+                r = error_set_errno(err, -errno, NULL, "could not read the directory \"%s\"", dir);
+        for (int i = 0; i < n; i++) {
+                _cleanup_free_ char *path = r == 0 ? text_format("%s/%s", dir, entries[i]->d_name) : NULL;
+                if (r == 0)
+                        r = path ? apply_add(cli->options, path, list, err) : error_no_memory(err);
+                free(entries[i]);
+        }
+        free(entries);
+        if (r == 0 && n <= 0)
+                r = error_set(err, -ENOENT, ERR_USAGE, "Give a file, or put specs there.",
+                              "there is no spec (*.yaml, *.yml) in \"%s\"", dir);
         return r;
 }
 
@@ -292,6 +330,7 @@ int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_wor
                 return error_no_memory(err);
         if (kind != REQUEST_DEPLOY)
                 return ask_one(cli->options, n_words > 0 ? words[0] : NULL, a, err);
+        a->name = is_spec_file(words[0]) ? strdup(words[0]) : NULL;
         r = ask_spec(cli->options, words[0], &a->spec, err);
         a->request.spec = a->spec;
         a->request.overwrite = option_is(cli->options, FLAG_OVERWRITE);

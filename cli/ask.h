@@ -9,7 +9,7 @@ typedef struct Ask {
         Value *spec, *source;
         Error why; /* r < 0: this one could not be understood; the others can */
         int r;
-        char *name; /* of the file, for messages; NULL: none */
+        char *name; /* of the spec file, for messages; NULL: none */
 } Ask;
 
 typedef struct AskList {
@@ -21,6 +21,11 @@ void ask_list_done(AskList *list);
 
 /* "deploy" → REQUEST_DEPLOY; false: no such flow. */
 bool ask_kind(const char *word, RequestKind *ret);
+/*
+ * Judges the error of a request that never came to a plan: a source that is not there is a mistake of who named it, on
+ * the command line or in a spec; and what is wrong with a spec names its file. Returns r.
+ */
+int ask_blame(const Ask *a, int r, Error *err);
 /*
  * What `words` mean for a request of that kind. APPLY may give several, of which some failed (items[i].r); all
  * others give one, or an error.

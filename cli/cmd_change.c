@@ -67,10 +67,12 @@ static bool is_end_of_all(int r, const Error *why) {
         return r < 0 && (why->code == ERR_INTERRUPTED || why->code == ERR_TERMINATED || why->code == ERR_JOURNAL_IO);
 }
 
-static int run_one(Cli *cli, const Request *request, Value **ret, Error *err) {
+static int run_one(Cli *cli, const Ask *a, Value **ret, Error *err) {
         Engine *engine = NULL;
         int r = cli_engine(cli, &engine, err);
-        return r < 0 ? r : engine_run(engine, request, ret, err);
+        if (r == 0)
+                r = engine_run(engine, &a->request, ret, err);
+        return *ret ? r : ask_blame(a, r, err);
 }
 
 /* ---- Apply ------------------------------------------------------------------------------------------------------- */
@@ -88,7 +90,7 @@ int cmd_apply(Cli *cli, Value **ret, Error *err) {
                 Ask *a = &asks.items[i];
                 Value *outcome = NULL;
                 if (a->r == 0)
-                        a->r = run_one(cli, &a->request, &outcome, &a->why);
+                        a->r = run_one(cli, a, &outcome, &a->why);
                 is_over = is_end_of_all(a->r, &a->why);
                 (void)several_add(cli, &several, a->name, outcome, a->r, &a->why);
         }
@@ -198,5 +200,5 @@ int cmd_change(Cli *cli, Value **ret, Error *err) {
                 out_say(&cli->out, "Aborted.\n");
                 return 0;
         }
-        return run_one(cli, &asks.items[0].request, ret, err);
+        return run_one(cli, &asks.items[0], ret, err);
 }

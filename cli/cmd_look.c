@@ -203,10 +203,12 @@ void show_check(Cli *cli, const Value *check) {
 typedef struct LogSink {
         Cli *cli;
         Value *lines; /* with --json */
+        size_t n;
 } LogSink;
 
 static void log_line(void *userdata, const char *text, size_t n_text) {
         LogSink *sink = userdata;
+        sink->n++;
         if (sink->lines) {
                 (void)value_append(sink->lines, value_new_text_n(text, n_text), NULL);
                 return;
@@ -238,6 +240,8 @@ int cmd_logs(Cli *cli, Value **ret, Error *err) {
                 r = engine_logs(engine, cli->options->words[0], n, follow, log_line, &sink, err);
         if (r < 0 && *signals_flag() == SIGPIPE)
                 return 0;
+        if (r == 0 && sink.n == 0 && !follow && !cli->out.is_json && !cli->out.is_quiet)
+                out_say(&cli->out, "%s has printed nothing yet.\n", cli->options->words[0]);
         if (r == 0 && cli->out.is_json)
                 *ret = TAKE_PTR(result);
         return r;

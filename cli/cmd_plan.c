@@ -5,57 +5,9 @@
 
 #include "cli/ask.h"
 #include "cli/commands.h"
+#include "cli/render_json.h"
 #include "cli/render_text.h"
 #include "core/base/text.h"
-
-static int plan_add(Cli *cli, Ask *a, Value *plans, Error *err) {
-        Engine *engine = NULL;
-        Value *plan = NULL;
-        if (a->r < 0) {
-                if (err)
-                        *err = a->why;
-                return a->r;
-        }
-        int r = cli_engine(cli, &engine, err);
-        if (r == 0)
-                r = engine_plan(engine, &a->request, &plan, err);
-        return r < 0 ? r : value_append(plans, plan, err);
-}
-
-/* `plan upgrade --all`: one request per service. */
-static int plan_all(Cli *cli, const Ask *like, Value *plans, Error *err) {
-        _cleanup_(value_freep) Value *services = NULL;
-        Engine *engine = NULL;
-        int r = cli_engine(cli, &engine, err);
-        if (r == 0)
-                r = engine_services(engine, &services, err);
-        for (size_t i = 0; r == 0 && i < value_count(services); i++) {
-                Ask a = {.request = like->request};
-                a.request.service = value_text(value_at(services, i));
-                r = plan_add(cli, &a, plans, err);
-        }
-        return r;
-}
-
-int cmd_plan(Cli *cli, Value **ret, Error *err) {
-        _cleanup_ask_list_ AskList asks = {0};
-        _cleanup_(value_freep) Value *result = value_new_map();
-        const Options *o = cli->options;
-        RequestKind kind = REQUEST_APPLY;
-        size_t n_skip = o->n_words > 0 && ask_kind(o->words[0], &kind) ? 1 : 0;
-        Value *plans = value_new_array();
-        int r = result ? value_set(result, "plans", plans, err) : error_no_memory(err);
-        if (r == 0)
-                r = ask_build(cli, kind, o->words + n_skip, o->n_words - n_skip, &asks, err);
-        for (size_t i = 0; r == 0 && i < asks.n; i++) {
-                bool is_all = !asks.items[i].request.service && !asks.items[i].request.spec && asks.items[i].r == 0;
-                r = is_all ? plan_all(cli, &asks.items[i], plans, err) : plan_add(cli, &asks.items[i], plans, err);
-        }
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(result);
-        return 0;
-}
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
@@ -91,8 +43,85 @@ static void show_one(Cli *cli, const Value *plan) {
         show_texts(cli, "note", value_get(plan, "remarks"));
 }
 
-void show_plan(Cli *cli, const Value *result) {
-        const Value *plans = value_get(result, "plans");
-        for (size_t i = 0; i < value_count(plans); i++)
-                show_one(cli, value_at(plans, i));
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
+
+/* What the plans came to. One that fails does not keep the others from being shown. */
+typedef struct Plans {
+        Value *list; /* borrowed */
+        bool is_text;
+        int r, worst;
+        Error why;
+} Plans;
+
+static void plan_failed(Cli *cli, Plans *p, const Ask *a, int r, const Error *why) {
+        _cleanup_(value_freep) Value *item = value_new_map(), *error = NULL;
+        int status = cli_exit_status(cli, r, why);
+        if (p->is_text)
+                text_error(cli, NULL, why);
+        if (item && json_error(why, status, &error) == 0 && value_set(item, "error", TAKE_PTR(error), NULL) == 0 &&
+            value_set_text(item, a->name ? "file" : "service", a->name ? a->name : a->request.service, NULL) == 0)
+                (void)value_append(p->list, TAKE_PTR(item), NULL);
+        if (p->r == 0 || status > p->worst) {
+                p->r = r;
+                p->worst = status;
+                p->why = *why;
+        }
+}
+
+static void plan_add(Cli *cli, Plans *p, const Ask *a) {
+        Engine *engine = NULL;
+        Value *plan = NULL;
+        Error why = a->why;
+        int r = a->r;
+        if (r == 0)
+                r = cli_engine(cli, &engine, &why);
+        if (r == 0)
+                r = ask_blame(a, engine_plan(engine, &a->request, &plan, &why), &why);
+        if (r == 0 && p->is_text)
+                show_one(cli, plan);
+        if (r == 0)
+                r = value_append(p->list, plan, &why);
+        if (r < 0)
+                plan_failed(cli, p, a, r, &why);
+}
+
+/* `plan upgrade --all`: one request per service. */
+static int plan_all(Cli *cli, Plans *p, const Ask *like, Error *err) {
+        _cleanup_(value_freep) Value *services = NULL;
+        Engine *engine = NULL;
+        int r = cli_engine(cli, &engine, err);
+        if (r == 0)
+                r = engine_services(engine, &services, err);
+        for (size_t i = 0; r == 0 && i < value_count(services); i++) {
+                Ask a = {.request = like->request};
+                a.request.service = value_text(value_at(services, i));
+                plan_add(cli, p, &a);
+        }
+        return r;
+}
+
+int cmd_plan(Cli *cli, Value **ret, Error *err) {
+        _cleanup_ask_list_ AskList asks = {0};
+        _cleanup_(value_freep) Value *result = value_new_map();
+        const Options *o = cli->options;
+        RequestKind kind = REQUEST_APPLY;
+        size_t n_skip = o->n_words > 0 && ask_kind(o->words[0], &kind) ? 1 : 0;
+        Plans plans = {.list = value_new_array(), .is_text = !cli->out.is_json};
+        int r = result ? value_set(result, "plans", plans.list, err) : error_no_memory(err);
+        if (r == 0)
+                r = ask_build(cli, kind, o->words + n_skip, o->n_words - n_skip, &asks, err);
+        for (size_t i = 0; r == 0 && i < asks.n; i++) {
+                const Ask *a = &asks.items[i];
+                if (!a->request.service && !a->request.spec && a->r == 0)
+                        r = plan_all(cli, &plans, a, err);
+                else
+                        plan_add(cli, &plans, a);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(result);
+        cli->is_shown = plans.is_text;
+        if (plans.r < 0 && err)
+                *err = plans.why;
+        return plans.r;
 }

@@ -21,8 +21,8 @@ static const char deploy_more[] =
         "  pawl deploy ./web-v1 -p 3000 -e LOG=debug -- ./web --listen 127.0.0.1:{port}\n";
 static const char apply_more[] =
         "Makes each service what its spec says: deploys it, changes it, or finds nothing to do. Without a\n"
-        "file, all of /etc/pawl/services.d/*.yaml in order; one that fails does not stop the others, and\n"
-        "the highest exit status is the answer.\n";
+        "file, all of /etc/pawl/services.d/*.yaml (and *.yml) in order; one that fails does not stop the others,\n"
+        "and the highest exit status is the answer.\n";
 static const char plan_more[] =
         "Prints the steps and changes nothing. KIND is apply (when left out), deploy, upgrade, rollback,\n"
         "remove, start, stop or restart; what follows is what that command takes:\n"
@@ -55,7 +55,7 @@ const Command commands[] = {
         {"remove",   "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(PURGE) | FLAG_BIT(YES) | FLAG_BIT(OVERWRITE), false,
          "stop a service and take it away", remove_more, cmd_change, show_outcome},
         {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, PLAN_FLAGS, true,
-         "show what a command would do", plan_more, cmd_plan, show_plan},
+         "show what a command would do", plan_more, cmd_plan, show_nothing},
         {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
          "compare the host with what was deployed", NULL, cmd_check, show_check},
         {"list",     "", 0, 0, WORD_NONE, NEED_READ, 0, false,

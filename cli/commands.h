@@ -52,7 +52,6 @@ int cmd_change(Cli *cli, Value **ret, Error *err); /* deploy, upgrade, rollback,
 void show_outcome(Cli *cli, const Value *outcome);
 /* cmd_plan.c */
 int cmd_plan(Cli *cli, Value **ret, Error *err);
-void show_plan(Cli *cli, const Value *plan);
 /* cmd_look.c */
 int cmd_list(Cli *cli, Value **ret, Error *err);
 void show_list(Cli *cli, const Value *list);
