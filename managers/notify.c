@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/json.h"
@@ -80,6 +81,14 @@ static int send(const Host *host, const Value *args, const char *url, bool is_se
         return 0;
 }
 
+/* What it does and for which address stands in front of every message about this step: once is enough. */
+static int refuse_shortly(int r, Error *err) {
+        char reason[ERROR_MESSAGE_MAX];
+        const char *behind = err ? strstr(err->message, "\": ") : NULL;
+        (void)snprintf(reason, sizeof(reason), "%s", behind ? behind + 3 : err ? err->message : "");
+        return error_set(err, r, err ? err->code : ERR_NETWORK, NULL, "could not notify: %s", reason);
+}
+
 static int apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
         (void)before;
         bool is_secret;
@@ -90,7 +99,7 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         if (r == 0)
                 r = send(host, args, url, is_secret, err);
         if (r < 0)
-                return error_context(err, r, "could not notify about \"%s\"", value_get_text_or(args, "event", "?"));
+                return refuse_shortly(r, err);
         *ret = (StepResult){.change = CHANGE_CREATED};
         return 0;
 }
