@@ -21,34 +21,49 @@
 #define HOPS_MAX 5
 #define ATTEMPTS_DEFAULT 4
 #define CONNECT_USEC (10 * USEC_PER_SEC)
-#define IDLE_SECONDS 60L
 #define BACKOFF_FIRST_USEC (USEC_PER_SEC / 2)
 #define BACKOFF_MAX_USEC (8 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_USEC (60 * USEC_PER_SEC)
 #define BODY_DEFAULT ((uint64_t)1 << 20)
-#define ERROR_BODY_MAX ((uint64_t)64 << 10) /* of an error page, when the body was meant for a sink */
+#define ERROR_BODY_MAX ((uint64_t)64 << 10) /* of an error page, when the body was meant for a sink; of a redirect's */
+
+/* Against servers that never come to an end: each of these alone bounds one way of holding us. */
+static const HttpLimits limits_default = {
+        .answer_usec = 60 * USEC_PER_SEC,
+        .window_usec = 60 * USEC_PER_SEC,
+        .window_size = 60 * 256,
+        .progress_size = (uint64_t)64 << 10,
+        .attempts = 100,
+};
 
 struct Http {
         CURL *easy; /* kept: with it live the open connections */
         char *user_agent, *ca_file;
+        HttpLimits limits;
 };
 
 /* One http_request(): what outlives an attempt, and what the callbacks of the running hop need. */
 typedef struct Exchange {
         const Host *host;
         const HttpRequest *request;
+        const HttpLimits *limits;
         CURL *easy;
         const char *method;
         char *shown; /* the URL as messages may say it */
         uint64_t deadline_usec, max_size;
 
         uint64_t offset;   /* content bytes the sink has */
-        uint64_t furthest; /* highest offset of any attempt */
+        uint64_t furthest; /* offset at which attempts were last counted from the beginning again */
         char *validator; /* what the content so far is recognised by: a strong etag or a date; NULL: cannot go on, only begin again */
-        bool is_restart; /* what came does not continue what we have */
+        bool is_restart;       /* what came does not continue what we have */
+        uint64_t attempt_usec; /* when the running attempt began */
 
         char *url; /* of this hop */
         bool is_stripped, was_https;
+        bool is_answered;        /* the headers of the final answer are complete */
+        bool is_slow, is_enough; /* why a callback ended the hop: try again; the rest of the body is not wanted */
+        uint64_t window_usec;    /* begin of the running window, and what came of the body in it */
+        uint64_t n_window, n_dropped;
         int stop; /* negative: a callback ended the hop, `failure` says why */
         Error failure;
         HttpReply reply;
@@ -99,6 +114,7 @@ int http_new(const HttpOptions *options, Http **ret, Error *err) {
         _cleanup_(http_freep) Http *h = calloc(1, sizeof(*h));
         if (!h || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return error_no_memory(err);
+        h->limits = limits_default;
         h->easy = curl_easy_init();
         h->user_agent = strdup(options && options->user_agent ? options->user_agent : "pawl/" PAWL_VERSION);
         if (!h->easy || !h->user_agent)
@@ -108,6 +124,12 @@ int http_new(const HttpOptions *options, Http **ret, Error *err) {
         *ret = TAKE_PTR(h);
         return 0;
 }
+
+#ifdef PAWL_TESTING
+void http_set_limits(Http *h, const HttpLimits *limits) {
+        h->limits = *limits;
+}
+#endif
 
 Http *http_free(Http *h) {
         if (!h)
@@ -278,9 +300,48 @@ static void header_keep(const char *line, size_t n, const char *name, char **slo
         *slot = value;
 }
 
+static int too_slow(Exchange *x, const char *why) {
+        x->is_slow = true;
+        return stop_hop(x, error_set(&x->failure, -ETIMEDOUT, ERR_NETWORK, NULL, "could not %s \"%s\": %s", doing(x),
+                                     x->shown, why));
+}
+
+static void window_begin(Exchange *x) {
+        x->window_usec = clock_boot_usec();
+        x->n_window = 0;
+}
+
+/* libcurl's own limit looks at the speed of the last seconds, so that one burst a minute satisfies it, and counts headers. */
+static int check_pace(Exchange *x) {
+        uint64_t now = clock_boot_usec();
+        if (!x->is_answered)
+                return now - x->attempt_usec < x->limits->answer_usec ? 0 : too_slow(x, "no answer in time");
+        if (now - x->window_usec < x->limits->window_usec)
+                return 0;
+        if (x->n_window < x->limits->window_size)
+                return too_slow(x, "the content comes too slowly");
+        window_begin(x);
+        return 0;
+}
+
+/* The empty line behind the headers of an answer that is not an interim one. */
+static void see_end_of_headers(Exchange *x, const char *line, size_t n) {
+        long status = 0;
+        if (x->is_answered || (line[0] != '\r' && line[0] != '\n') || n > 2)
+                return;
+        (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+        x->is_answered = status >= 200;
+        window_begin(x);
+}
+
 static size_t on_header(char *line, size_t one, size_t n, void *userdata) {
         Exchange *x = userdata;
         n *= one;
+        if (n == 0)
+                return n;
+        see_end_of_headers(x, line, n);
+        if (check_pace(x) < 0)
+                return 0;
         /* A new status line: what came before belonged to an interim answer or to the proxy. */
         if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
                 reply_clear(&x->reply);
@@ -341,11 +402,15 @@ static int sink_write(Exchange *x, long status, const char *data, size_t n, bool
         return 0;
 }
 
+/* is_cut: of a larger body the beginning will do. */
 static int body_write(Exchange *x, const char *data, size_t n, uint64_t max, bool is_cut) {
         curl_off_t length = -1;
         (void)curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-        if (x->reply.n_body + n > max || (!is_cut && length > 0 && (uint64_t)length > max))
-                return is_cut ? 0 : too_large(x);
+        if (!is_cut && (x->reply.n_body + n > max || (length > 0 && (uint64_t)length > max)))
+                return too_large(x);
+        x->is_enough = is_cut && x->reply.n_body + n > max;
+        if (x->is_enough)
+                n = (size_t)(max - x->reply.n_body);
         if (x->reply.n_body + n + 1 > x->body_allocated || !x->reply.body) {
                 size_t wanted = MAX(2 * (x->reply.n_body + n), (size_t)4096);
                 char *p = realloc(x->reply.body, wanted);
@@ -357,7 +422,7 @@ static int body_write(Exchange *x, const char *data, size_t n, uint64_t max, boo
         memcpy(x->reply.body + x->reply.n_body, data, n);
         x->reply.n_body += n;
         x->reply.body[x->reply.n_body] = '\0';
-        return 0;
+        return x->is_enough ? 1 : 0;
 }
 
 static size_t on_body(char *data, size_t one, size_t n, void *userdata) {
@@ -365,15 +430,23 @@ static size_t on_body(char *data, size_t one, size_t n, void *userdata) {
         n *= one;
         long status = 0;
         (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-        if (is_redirect(status))
-                return n;
+        if (!x->is_answered) /* file:// has no headers */
+                window_begin(x);
+        x->is_answered = true;
+        x->n_window += n;
+        if (is_redirect(status)) {
+                x->n_dropped += n;
+                x->is_enough = x->n_dropped > ERROR_BODY_MAX;
+                return x->is_enough ? 0 : n;
+        }
         int r;
         /* file:// has no status. */
         if (x->request->sink && (status == 200 || status == 206 || status == 0)) {
                 r = sink_write(x, status, data, n, x->reply.status == 0);
                 x->reply.status = status ? (int)status : 200;
         } else {
-                r = body_write(x, data, n, x->request->sink ? ERROR_BODY_MAX : x->max_size, x->request->sink != NULL);
+                r = body_write(x, data, n, x->request->sink ? ERROR_BODY_MAX : x->max_size,
+                               x->request->sink || status >= 400);
         }
         return r == 0 ? n : 0;
 }
@@ -386,6 +459,8 @@ static int on_progress(void *userdata, curl_off_t total, curl_off_t now, curl_of
                 stop_hop(x, x->failure.code == ERR_TIMEOUT ? -ETIMEDOUT : -ECANCELED);
                 return 1;
         }
+        if (check_pace(x) < 0)
+                return 1;
         if (x->request->progress && now > 0) {
                 uint64_t base = x->request->sink && x->offset >= (uint64_t)now ? x->offset - (uint64_t)now : 0;
                 host_progress(x->host, x->request->progress, base + (uint64_t)now,
@@ -469,8 +544,6 @@ static void set_options(Exchange *x, const Http *http, const Slist *headers, lon
         curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->curl_text);
         curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, left_msec);
         curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(CONNECT_USEC / USEC_PER_MSEC));
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, IDLE_SECONDS);
         curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
         curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
@@ -525,7 +598,8 @@ static int hop(Exchange *x, const Http *http, bool *ret_final, Error *err) {
         reply_clear(&x->reply);
         x->reply.outcome = HTTP_NOT_SENT;
         x->stop = 0;
-        x->has_range = false;
+        x->has_range = x->is_answered = x->is_slow = x->is_enough = false;
+        x->n_dropped = 0;
         x->curl_text[0] = '\0';
         *ret_final = true;
         int r = headers_make(x, &headers, err);
@@ -536,6 +610,8 @@ static int hop(Exchange *x, const Http *http, bool *ret_final, Error *err) {
                 return fail_curl(x, CURLE_OPERATION_TIMEDOUT, err);
         set_options(x, http, headers, left);
         CURLcode code = curl_easy_perform(x->easy);
+        if (x->is_enough)
+                code = CURLE_OK;
 
         HttpOutcome outcome = is_not_sent(x) ? HTTP_NOT_SENT : HTTP_REPLY_LOST;
         long status = 0;
@@ -553,6 +629,7 @@ static int hop(Exchange *x, const Http *http, bool *ret_final, Error *err) {
                                  "could not download \"%s\": it changed while it was read", x->shown);
         }
         if (x->stop != 0) {
+                *ret_final = !x->is_slow;
                 if (err)
                         *err = x->failure;
                 return x->stop;
@@ -593,6 +670,7 @@ static int redirect(Exchange *x, Error *err) {
 static int attempt(Exchange *x, const Http *http, bool *ret_final, Error *err) {
         free(x->url);
         x->url = strdup(x->request->url);
+        x->attempt_usec = clock_boot_usec();
         x->is_stripped = x->was_https = x->is_restart = false;
         if (!x->url) {
                 *ret_final = true;
@@ -674,18 +752,19 @@ static void forget_progress(Exchange *x) {
 
 static int attempts_run(Exchange *x, const Http *http, Error *err) {
         unsigned limit = x->request->attempts ? x->request->attempts : ATTEMPTS_DEFAULT;
-        for (unsigned n = 0;;) {
+        for (unsigned n = 0, n_all = 1;; n_all++) {
                 bool is_final = true;
                 int r = attempt(x, http, &is_final, err);
                 bool is_range_refused = r == 0 && x->reply.status == 416 && x->offset > 0;
                 if (!is_range_refused && !may_retry(x, r, is_final))
                         return r;
                 n++;
-                /* Getting further than ever before is not a failed attempt: a large file over a poor line arrives in the end. */
-                if (r < 0 && x->offset > x->furthest && x->validator)
+                /* Getting well further than before is not a failed attempt: a large file over a poor line arrives in the end. */
+                if (r < 0 && x->offset >= x->furthest + x->limits->progress_size && x->validator) {
                         n = 1;
-                x->furthest = MAX(x->furthest, x->offset);
-                if (n >= limit)
+                        x->furthest = x->offset;
+                }
+                if (n >= limit || n_all >= x->limits->attempts)
                         return r;
                 if (!x->validator || x->is_restart || is_range_refused)
                         forget_progress(x);
@@ -708,6 +787,7 @@ int http_request(const Host *host, const HttpRequest *request, HttpReply *ret, E
         _cleanup_(exchange_done) Exchange x = {
                 .host = host,
                 .request = request,
+                .limits = &host->http->limits,
                 .easy = host->http->easy,
                 .method = request->method ? request->method : "GET",
                 .deadline_usec = request->deadline_usec ? clock_boot_usec() + request->deadline_usec : 0,

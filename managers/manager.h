@@ -193,6 +193,18 @@ static inline void http_freep(Http **h) {
         *h = http_free(*h);
 }
 
+/* What a server may cost at most, beside the request's own limits. */
+typedef struct HttpLimits {
+        uint64_t answer_usec;   /* an attempt without the headers of a final answer fails after this: 60 s */
+        uint64_t window_usec;   /* of a body, at least window_size bytes come in each stretch of this length: */
+        uint64_t window_size;   /* 256 bytes a second, over 60 s */
+        uint64_t progress_size; /* a broken download that got so much further counts its attempts anew: 64 KiB */
+        unsigned attempts;      /* of one request altogether: 100 */
+} HttpLimits;
+#ifdef PAWL_TESTING
+void http_set_limits(Http *h, const HttpLimits *limits);
+#endif
+
 typedef enum HttpScheme { HTTP_SCHEME_FILE = 1 << 0, HTTP_SCHEME_HTTP = 1 << 1, HTTP_SCHEME_HTTPS = 1 << 2 } HttpScheme;
 typedef enum HttpRetry {
         HTTP_RETRY_NEVER,
@@ -221,8 +233,8 @@ typedef struct HttpRequest {
         unsigned schemes;
         HttpRetry retry;
         unsigned attempts;      /* 0: 4 */
-        uint64_t deadline_usec; /* from now; 0: 60 s without any byte moving */
-        uint64_t max_size;      /* of the body; 0: 1 MiB in memory, no limit to a sink */
+        uint64_t deadline_usec; /* from now; 0: none but HttpLimits */
+        uint64_t max_size;      /* of the body; 0: 1 MiB in memory, no limit to a sink. Of an error page the beginning is kept */
         const char *unix_socket;
         /* Body to here instead of memory. `offset` is where these bytes belong: a resumed download goes on, a restarted one begins at 0 again.
          * Non-zero ends the transfer and is returned. */
