@@ -3,7 +3,10 @@
  * See archive.h. libarchive only decodes here: names, modes and links are judged and made by us, never by its own writer.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -30,6 +33,42 @@ static void reading_done(Reading *x) {
         free(x->output);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------------------------------------- */
+
+/* libarchive has no limit for what a decoder allocates, so the process gets one while it reads; `old` is what it had before. */
+typedef struct MemoryLimit {
+        bool is_set;
+        struct rlimit old;
+} MemoryLimit;
+
+/* Bytes of data this process has now (shared mappings of files do not count); 0: cannot be told. */
+static uint64_t data_size(void) {
+        char text[4096] = "";
+        unsigned long long kib = 0;
+        _cleanup_close_ int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+                return 0;
+        const char *line = strstr(text, "\nVmData:");
+        return line && sscanf(line, " VmData: %llu kB", &kib) == 1 ? kib << 10 : 0;
+}
+
+static void memory_limit_set(MemoryLimit *m) {
+        uint64_t now = ARCHIVE_IS_MEMORY_LIMITED ? data_size() : 0;
+        if (now == 0 || getrlimit(RLIMIT_DATA, &m->old) < 0)
+                return;
+        struct rlimit wanted = m->old;
+        wanted.rlim_cur = MIN(m->old.rlim_cur, (rlim_t)(now + ARCHIVE_MEMORY_MAX));
+        m->is_set = setrlimit(RLIMIT_DATA, &wanted) == 0;
+}
+
+static void memory_limit_done(MemoryLimit *m) {
+        if (m->is_set)
+                (void)setrlimit(RLIMIT_DATA, &m->old);
+        m->is_set = false;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------------------------------------- */
+
 static la_ssize_t on_read(struct archive *a, void *userdata, const void **ret) {
         Reading *x = userdata;
         ssize_t n;
@@ -55,7 +94,8 @@ static int fail(Reading *x, Error *err) {
         }
         const char *why = archive_error_string(x->a);
         if (archive_errno(x->a) == ENOMEM)
-                return error_no_memory(err);
+                return error_set(err, -EBADMSG, ERR_ARTIFACT, "Pack it with a smaller dictionary, like that of xz -9.",
+                                 "it needs too much memory");
         return error_set(err, -EBADMSG, ERR_ARTIFACT,
                          "The archive is damaged, or is not tar (plain, gzip, xz, zstd) or zip.", "%s",
                          why ? why : "the archive is damaged");
@@ -200,10 +240,16 @@ static int unpack_all(Reading *x, Error *err) {
         return r;
 }
 
+static int unpack_limited(Reading *x, Error *err) {
+        _cleanup_(memory_limit_done) MemoryLimit limit = {0};
+        memory_limit_set(&limit);
+        return unpack_all(x, err);
+}
+
 int archive_unpack(const Unpack *u, Staging *to, Error *err) {
         _cleanup_(reading_done)
                 Reading x = {.u = u, .to = to, .policy = {.max_size = u->max_size ? u->max_size : ARCHIVE_MAX_SIZE}};
-        int r = unpack_all(&x, err);
+        int r = unpack_limited(&x, err);
         if (r < 0)
                 r = error_context(err, r, "cannot unpack \"%s\"", u->name);
         /* The digest is of the whole file, and when it does not match, that is what was wrong with the archive. */

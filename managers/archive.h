@@ -2,8 +2,9 @@
 /*
  * Unpacking: tar (plain, gzip, xz, zstd) and zip, held to archive_policy.h, into a staging directory and nowhere else.
  *
- * Memory: one buffer, plus the decoder's window: 32 KiB for gzip, at most 128 MiB for zstd (libarchive's limit). xz may announce up to
- * 4 GiB, of which only as much is ever touched as was unpacked, so max_size bounds it.
+ * Memory: one buffer, plus the decoder's window: 32 KiB for gzip, at most 128 MiB for zstd (libarchive's limit); xz may announce up to
+ * 4 GiB. While it reads, the process may therefore have ARCHIVE_MEMORY_MAX more data than before (soft RLIMIT_DATA, put back at the end);
+ * an archive that needs more is refused. Not under AddressSanitizer, whose own memory would count, and not without /proc.
  */
 #pragma once
 
@@ -12,6 +13,19 @@
 #include "managers/stream.h"
 
 #define ARCHIVE_MAX_SIZE ((uint64_t)2 << 30) /* unpacked, where nothing else is said */
+
+#define ARCHIVE_MEMORY_MAX ((uint64_t)160 << 20)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARCHIVE_IS_MEMORY_LIMITED false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARCHIVE_IS_MEMORY_LIMITED false
+#endif
+#endif
+#ifndef ARCHIVE_IS_MEMORY_LIMITED
+#define ARCHIVE_IS_MEMORY_LIMITED true
+#endif
 
 typedef struct Unpack {
         const Host *host;

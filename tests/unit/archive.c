@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <archive.h>
@@ -343,6 +344,46 @@ static void other_formats_are_refused(void **state) {
         assert_int_equal(unpack(f, false), -EBADMSG);
 }
 
+/* CRC-32 as .xz has it. */
+static uint32_t crc32_of(const char *data, size_t n) {
+        uint32_t crc = UINT32_MAX;
+        for (size_t i = 0; i < n; i++) {
+                crc ^= (unsigned char)data[i];
+                for (int bit = 0; bit < 8; bit++)
+                        crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+        }
+        return ~crc;
+}
+
+/* The block header behind the 12 bytes of the stream's: size, flags, filter 0x21, 1 byte of properties: the dictionary. */
+static void announce_dictionary(Fixture *f, char dictionary) {
+        char *header = f->data + 12;
+        size_t n = (size_t)header[0] * 4;
+        assert_memory_equal(header + 2, "\x21\x01", 2);
+        header[4] = dictionary;
+        uint32_t crc = crc32_of(header, n);
+        memcpy(header + n, &crc, sizeof(crc));
+}
+
+static void huge_dictionary_is_refused(void **state) {
+        Fixture *f = *state;
+        struct rlimit before, after;
+        if (!ARCHIVE_IS_MEMORY_LIMITED)
+                skip();
+        assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+        begin(f, false, ARCHIVE_FILTER_XZ);
+        fill(f);
+        end(f);
+        announce_dictionary(f, 30); /* 128 MiB */
+        assert_int_equal(unpack(f, false), 0);
+        announce_dictionary(f, 33); /* 384 MiB */
+        assert_int_equal(unpack(f, false), -EBADMSG);
+        assert_int_equal(f->err.code, ERR_ARTIFACT);
+        assert_non_null(strstr(f->err.message, "it needs too much memory"));
+        assert_int_equal(getrlimit(RLIMIT_DATA, &after), 0);
+        assert_int_equal(after.rlim_cur, before.rlim_cur);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -371,6 +412,7 @@ int main(void) {
                 TEST(layers_of_compression_are_refused),
                 TEST(truncated_archive_is_refused),
                 TEST(other_formats_are_refused),
+                TEST(huge_dictionary_is_refused),
         };
         return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }
