@@ -187,17 +187,19 @@ static size_t edit_distance(const char *a, const char *b) {
 
 const char *text_nearest(const char *word, const char *const *candidates) {
         const char *best = NULL;
-        size_t n = strnlen(word, WORD_MAX + 1), limit = MAX(n / 3, (size_t)1);
+        size_t n = strnlen(word, WORD_MAX + 1), nearest = SIZE_MAX;
         if (n < 2 || n > WORD_MAX)
                 return NULL;
         for (; *candidates; candidates++) {
                 if (strnlen(*candidates, WORD_MAX + 1) > WORD_MAX)
                         continue;
+                /* Few mistype the first letter: a word that begins alike may differ by one more. */
+                size_t limit = word[0] == (*candidates)[0] ? n / 3 + 1 : MAX(n / 3, (size_t)1);
                 size_t distance = edit_distance(word, *candidates);
-                if (distance > limit || (best && distance == limit))
+                if (distance > limit || distance >= nearest)
                         continue;
                 best = *candidates;
-                limit = distance;
+                nearest = distance;
         }
         return best;
 }

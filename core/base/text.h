@@ -31,7 +31,7 @@ char *text_redact(const char *s);
 /* True when a variable of this name is shown as ****: contains PASSWORD, SECRET, TOKEN, KEY, CREDENTIAL or DSN, any case. */
 bool name_is_secret(const char *name);
 
-/* The candidate nearest to `word` by edit distance (at most a third of its length, and one at least), or NULL. Candidates end with NULL. */
+/* The candidate nearest to `word` by edit distance (at most a third of its length, one more where both begin alike), or NULL. Candidates end with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);
 
 /* Valid UTF-8 (no overlong forms, no surrogates) without NUL? */

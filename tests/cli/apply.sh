@@ -7,7 +7,7 @@
 examples
 run apply
 status 2
-has err '/etc/pawl/services.d/*.yaml'
+has err '(*.yaml, *.yml) in "DIR/root/etc/pawl/services.d"'
 
 mkdir -p "$ROOT/etc/pawl/services.d"
 printf 'pawl: 1\nsource: %s\nversion: v1\n' "$FILES/web-v1" >"$ROOT/etc/pawl/services.d/b.yaml"

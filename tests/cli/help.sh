@@ -32,6 +32,22 @@ status 0
 bare help frobnicate
 status 2
 
+bare help spec
+status 0
+has out 'runtime '
+has out 'Not supported yet: '
+bare help journal
+status 0
+has out '  journal verify '
+bare help doctor
+check "a question ends with one mark" grep -qx 'Is this host fit for pawl?' "$T/out"
+bare --json help spec
+status 0
+has out '"text": "key '
+bare --json completion bash
+status 0
+has out '"text": "# bash completion'
+
 bare version
 status 0
 has out 'pawl 0.'

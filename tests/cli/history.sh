@@ -21,11 +21,11 @@ status 0
 placeholders "$T/out" | tr -s ' ' >"$T/squeezed"
 cp "$T/squeezed" "$T/out"
 out <<'E'
-TX WHEN ACTOR SERVICE FLOW VERSIONS RESULT TOOK EXPOSED DOWN
-TX TIME ACTOR web remove v2 done DUR — —
-TX TIME ACTOR web upgrade v2 → v3 put back DUR DUR DUR
-TX TIME ACTOR web upgrade v1 → v2 done DUR DUR DUR
-TX TIME ACTOR web deploy v1 done DUR DUR —
+TX WHEN ACTOR SERVICE FLOW VERSIONS RESULT TOOK EXPOSED DOWN REASON
+TX TIME ACTOR web remove v2 done DUR — — —
+TX TIME ACTOR web upgrade v2 → v3 put back DUR DUR DUR no answer on 127.0.0.1:PORT: the program exited with status…
+TX TIME ACTOR web upgrade v1 → v2 done DUR DUR DUR —
+TX TIME ACTOR web deploy v1 done DUR DUR — —
 E
 run history -n 1
 status 0
@@ -42,6 +42,14 @@ has out "remove web"
 has out begin
 has out commit
 has out end
+run history
+lacks out REASON
+tx=$(awk '/put back/ { print $1 }' "$T/out")
+run show "$tx"
+status 0
+has out 'Result:      put back'
+has out 'Reason:      no answer on 127.0.0.1:PORT: the program exited with status 1'
+check "the record says why" grep -q 'failed .*: no answer on 127.0.0.1' "$T/out"
 run show 999999
 status 2
 
@@ -53,6 +61,7 @@ has out genesis
 run journal show 1
 status 0
 has out 'kind: genesis'
+has out 'time: TIME'
 run journal show 999999
 status 2
 run journal verify

@@ -47,6 +47,26 @@ run plan deploy "$FILES/web-v2" -n two
 status 0
 run plan rollback nix
 status 2
+printf 'pawl: 1\nsauce: x\n' >bad.yaml
+run plan bad.yaml web.yaml missing.yaml
+status 10
+has err 'bad.yaml:2:1'
+has err 'missing.yaml'
+out <<'E'
+No changes: web is up to date (v1)
+E
+run --json plan bad.yaml web.yaml
+status 10
+has out '"file": "bad.yaml"'
+has out '"result": "unchanged"'
+mkdir -p "$ROOT/etc/pawl/services.d"
+printf 'pawl: 1\nsource: %s\nversion: v1\n' "$FILES/web-v1" >"$ROOT/etc/pawl/services.d/web.yml"
+run plan
+status 0
+out <<'E'
+No changes: web is up to date (v1)
+E
+rm "$ROOT/etc/pawl/services.d/web.yml"
 run --json plan upgrade web --source "$FILES/web-v2" -v v2
 status 0
 has out '"plans"'

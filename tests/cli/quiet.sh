@@ -44,7 +44,6 @@ status 4
 out </dev/null
 err <<'E'
 pawl: web: upgrade v1 → v3 failed: no answer on 127.0.0.1:PORT: the program exited with status 1 after DUR
-    web v1 listens on port PORT
     web v3: cannot read the configuration: no such key "database"
   put back: v1 is running again; down DUR; nothing left over
   try: pawl logs web

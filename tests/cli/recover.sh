@@ -19,18 +19,34 @@ ended
 status 137
 run list
 status 0
-has out 'on hold ('
+has out 'running, interrupted ('
+has out ': run "pawl recover"'
+lacks out 'on hold'
+run --json list
+has out '"interrupted": '
+run history web
+check "what has not ended stands in front" sh -c 'sed -n 2p "$1" | grep -q " interrupted "' - "$T/out"
+run doctor
+status 1
+has out 'was interrupted'
+mv "$ROOT/etc/pawl/web/env" env
+run check
+status 9
+has err 'try: Run "pawl recover": a flow was interrupted.'
+mv env "$ROOT/etc/pawl/web/env"
 run status web
 has out 'Open: '
 run recover --dry-run
 status 0
 has out 'web  upgrade v1 → v4'
 run list
-has out 'on hold ('
+has out 'interrupted ('
 
 run recover
 status 0
 has out 'TX  web  upgrade v1 → v4  put back'
+run history web
+check "nobody measured how long it was down" grep -Eq 'put back .* \?  +\?  +pawl was interrupted' "$T/out"
 check "v1 answers" test "$(answer web)" = "hello from v1"
 check "v4 is gone" test ! -e "$ROOT/opt/pawl/web/releases/v4"
 run recover
@@ -65,6 +81,11 @@ for decision in keep restore; do
         run list
         status 0
         has out 'on hold ('
+        has out ': "pawl recover --dry-run" shows why'
+        lacks out interrupted
+        run doctor
+        has out 'is on hold'
+        run list
         tx=$(sed -n 's/.*on hold (\([0-9]*\)).*/\1/p' "$T/out")
         run recover "$tx" "--$decision" all
         status 0

@@ -47,7 +47,7 @@ ended
 status 130
 lacks err 'put back: '
 run list
-has out 'on hold ('
+has out 'interrupted ('
 run recover
 status 0
 has out 'TX  web  upgrade v6 → v7  put back'

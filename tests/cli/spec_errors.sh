@@ -21,6 +21,10 @@ wrong() {
 
 wrong 'pawl: 1\nsource: ./x\nprot: 3\n' 'web.yaml:3:1: there is no key "prot"'
 has err 'Did you mean "port"?'
+wrong 'pawl: 1\nsource: ./x\nuser: web\n' 'web.yaml:3:1: there is no key "user"'
+has err 'try: "user" belongs under "runtime".'
+wrong 'pawl: 1\nsource: ./x\nruntime: {exec: [x, "{prot}"]}\n' 'web.yaml:3:21: there is no place "{prot}"'
+has err 'Did you mean {port}?'
 wrong 'pawl: 1\nsource: ./x\nport: high\n' 'web.yaml:3:'
 wrong 'pawl: 1\nsource: ./x\nport: 70000\n' 'web.yaml:3:'
 wrong 'pawl: 1\nsource: ./x\nsource: ./y\n' 'web.yaml:3:'
@@ -42,3 +46,7 @@ printf 'ports.rnage: [1, 2]\n' >"$ROOT/etc/pawl/pawl.yaml"
 run list
 status 10
 has err 'pawl.yaml:1:'
+run doctor
+status 1
+has out 'problem  configuration: /etc/pawl/pawl.yaml:1:1: there is no key "ports.rnage"'
+has out 'ok       ports: '

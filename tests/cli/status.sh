@@ -64,6 +64,8 @@ status 0
 has out '(not found: DIR/root/etc/pawl/web/env)'
 run check
 status 9
+has out 'DIR/root/etc/pawl/web/env'
+has err '1 of the artifacts differs from what was committed'
 has out 'web  drift'
 
 run logs web
@@ -86,3 +88,22 @@ timeout 20 sh -c "$PAWL --root $ROOT logs -f web 2>/dev/null </dev/null | head -
 status=$?
 status 0
 has out 'web v1 listens'
+
+# What is dead is started, not applied.
+run -q remove web
+run -q deploy "$FILES/web-v1" -v v1 -n web
+kill -9 "$("$PAWL" --root "$ROOT" --json status web | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')"
+run check
+status 9
+has out 'process web: the program is not running'
+err <<'E'
+pawl: 1 of the artifacts differs from what was committed
+  try: pawl start web
+E
+: >"$ROOT/var/log/pawl/web.log"
+run logs web
+status 0
+out </dev/null
+err <<'E'
+web has printed nothing yet.
+E

@@ -23,7 +23,7 @@ run journal
 status 2
 err <<'E'
 pawl: journal needs a second word
-  try: "pawl help" shows all commands.
+  try: "pawl help journal" shows them.
 E
 
 run journal verfy
@@ -76,6 +76,25 @@ has err '"ports.range" is not KEY=VALUE'
 run list --set no.such=1
 status 10
 
+run bogus
+status 2
+lacks err 'Did you mean'
+run deploy . --prot 3
+has err 'Did you mean --port?'
+run upgrade web -e A=b
+status 2
+has err 'try: Change env in the spec and apply it.'
+
+# A source that is not there: 2 on the command line, 10 in a spec.
+printf 'pawl: 1\nsource: ./nothing-there\n' >missing.yaml
+for command in 'plan missing.yaml' 'plan deploy missing.yaml'; do
+        # shellcheck disable=SC2086 # words
+        run $command
+        status 10
+        has err 'missing.yaml: the source'
+done
+run plan deploy ./nothing-there
+status 2
 run deploy ./nothing-there
 status 2
 has err 'there is no "./nothing-there"'

@@ -82,6 +82,7 @@ static void the_nearest_word_is_near(void **state) {
         assert_string_equal(text_nearest("stat", words), "start");
         assert_string_equal(text_nearest("stop", words), "stop");
         assert_string_equal(text_nearest("prot", (const char *const[]){"root", "port", NULL}), "port");
+        assert_string_equal(text_nearest("sauce", (const char *const[]){"source", NULL}), "source");
         assert_null(text_nearest("bogus", (const char *const[]){"logs", NULL}));
         assert_null(text_nearest("frobnicate", words));
         assert_null(text_nearest("", words));
