@@ -48,8 +48,8 @@ static bool has_reason(const Value *history) {
 
 void show_history(Cli *cli, const Value *result) {
         /* One service is looked at to know why; among all of them a column that wide is in the way. */
-        const char *headings[] = {"TX",   "WHEN",    "ACTOR", "SERVICE", "FLOW", "VERSIONS", "RESULT",
-                                  "TOOK", "EXPOSED", "DOWN",  "REASON",  NULL};
+        const char *headings[] = {"TX",     "WHEN", "ACTOR",   "SERVICE", "FLOW",   "VERSIONS",
+                                  "RESULT", "TOOK", "EXPOSED", "DOWN",    "REASON", NULL};
         if (cli->options->n_words == 0 || !has_reason(value_get(result, "history")))
                 headings[ELEMENTSOF(headings) - 2] = NULL;
         _cleanup_(table_freep) Table *t = table_new(&cli->out, headings);

@@ -13,8 +13,8 @@ typedef struct Check {
         Engine *engine;
         Value *artifacts; /* of the service looked at: the answer */
         int64_t n_drift, n_skipped;
-        const char *open;         /* what to do about a transaction that has not ended; NULL: none of a service with drift */
-        int64_t n_processes;      /* of n_drift */
+        const char *open;    /* what to do about a transaction that has not ended; NULL: none of a service with drift */
+        int64_t n_processes; /* of n_drift */
         char start[ERROR_HINT_MAX]; /* for the first of those */
 } Check;
 

@@ -108,7 +108,8 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err);
 /* {service, files: [{title, path, text | missing | problem}]}: what is on disk now, secrets as **** */
 int engine_inspect(Engine *e, const char *service, Value **ret, Error *err);
 /* What has not ended stands in front, with the result "in progress", "interrupted" or "on hold".
- * {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings}]}, newest first. service NULL: all. */
+ * {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings, crashed?}]}, newest first;
+ * crashed: recovery took it over, and exposure and downtime are absent where nobody measured them. service NULL: all. */
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err);
 /* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step, what, time, ..., body}]} */
 int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);

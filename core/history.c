@@ -123,11 +123,12 @@ static int open_item(Engine *e, const Value *open, Value **ret, Error *err) {
         int r = item ? row_copy_keys(item, open, keys, err) : error_no_memory(err);
         if (r == 0)
                 r = value_set_text(item, "result", open_words[state], err);
-        if (r == 0 && t && ((r = value_set_text(item, "from", t->plan->from, err)) < 0 ||
-                            (r = value_set_text(item, "to", t->plan->to, err)) < 0 ||
-                            (r = value_set_text(item, "actor", value_get_text(t->begin, "actor"), err)) < 0 ||
-                            (r = value_set_text(item, "reason", t->reason, err)) < 0 ||
-                            (r = value_set_int(item, "started", t->begin_usec, err)) < 0))
+        if (r == 0 && t &&
+            ((r = value_set_text(item, "from", t->plan->from, err)) < 0 ||
+             (r = value_set_text(item, "to", t->plan->to, err)) < 0 ||
+             (r = value_set_text(item, "actor", value_get_text(t->begin, "actor"), err)) < 0 ||
+             (r = value_set_text(item, "reason", t->reason, err)) < 0 ||
+             (r = value_set_int(item, "started", t->begin_usec, err)) < 0))
                 return r;
         if (r < 0)
                 return r;

@@ -386,7 +386,8 @@ static int read_file(const SpecNode *node, const SpecKey *key, const char *text,
 static int read_url(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         bool is_known = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
         const char *host = is_known ? strstr(text, "://") + 3 : text;
-        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') || strchr(text, '\t'))
+        if ((!is_known && strncmp(text, "${", 2) != 0) || !*host || *host == '/' || strchr(text, ' ') ||
+            strchr(text, '\t'))
                 return 1;
         return read_text(node, key, text, ret, err);
 }

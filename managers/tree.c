@@ -118,6 +118,8 @@ static int finish(const Found *f, Change change, StepResult *ret, Error *err) {
 /* What cannot be started is found before anything that runs is stopped for it. */
 static int check_entry(const Host *host, const Value *args, const char *staged, Error *err) {
         const char *entry = value_get_text(args, "entry");
+        while (entry && strncmp(entry, "./", 2) == 0) /* as a person writes it; paths below a root have no "." */
+                entry += 2;
         _cleanup_free_ char *path = entry ? path_join(staged, entry) : NULL;
         struct stat st = {0};
         if (!entry)

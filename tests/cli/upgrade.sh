@@ -78,8 +78,11 @@ E
 # The same request id is one upgrade.
 run -q --request-id abc upgrade two --source "$FILES/web-v2" -v v2
 status 0
-run -q --request-id abc upgrade two --source "$FILES/web-v1" -v v3
+run -q --request-id abc upgrade two --source "$FILES/web-v2" -v v2
 status 0
+run -q --request-id abc upgrade two --source "$FILES/web-v1" -v v3
+status 2
+has err 'the request id "abc" was used for two v2 already'
 check "the second answer is the first" test "$(answer two)" = "hello from v2"
 
 # Another pawl at work on the same service.

@@ -70,7 +70,7 @@ static void refusal_is_an_error_and_tried_once(void **state) {
         http_server_page(f->server, &(ServerPage){.path = "/hook/T0PSECRET", .status = 500, .body = "", .size = 0});
         assert_true(apply(f) < 0);
         assert_int_equal(f->err.code, ERR_NETWORK);
-        assert_string_equal(f->err.message, "could not notify about \"completed\": the server answered 500");
+        assert_string_equal(f->err.message, "could not notify: the server answered 500");
         assert_int_equal(http_server_count(f->server, NULL), 1);
 }
 
