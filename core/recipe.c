@@ -450,6 +450,12 @@ static const struct {
 /* A restart stops what runs: that there is something to start again is seen before. */
 static int can_start(const Target *t, Error *err) {
         _cleanup_(value_freep) Value *args = NULL;
+        _cleanup_free_ char *path = name_definition(t->service), *name = path ? text_format("file %s", path) : NULL;
+        const Value *definition = name ? artifact_find(t->row, name) : NULL;
+        const Manager *file = manager_by_name("file");
+        if (definition &&
+            file->verify(&t->engine->host, value_get(definition, "args"), value_get(definition, "facts"), NULL) < 0)
+                engine_say(t->engine, LOG_WARNING, "/%s was edited by hand; what it says is started", path);
         int r = args_start(t, &args, err);
         return r < 0 ? r : manager_by_name("process")->check(&t->engine->host, args, err);
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "core/base/fault.h"
+#include "core/base/text.h"
 #include "managers/log_file.h"
 #include "managers/process_run.h"
 
@@ -147,6 +148,41 @@ static int session_end(const Host *host, Session *s, uint64_t timeout_usec, Erro
         return 0;
 }
 
+/* What left the session, and what took our mark out of its environment: whoever executes a program of the service's releases is the service. */
+typedef struct Strays {
+        const char *folder, *variable;
+        size_t n;
+} Strays;
+
+static int stray_kill(void *userdata, const ProcessInfo *p) {
+        Strays *s = userdata;
+        bool is_other = p->is_dead || p->pid == getpid();
+        if (is_other || (!procfs_executes_below(p->pid, s->folder) && !procfs_has_variable(p->pid, s->variable)))
+                return 0;
+        s->n++;
+        (void)kill(p->pid, SIGKILL);
+        return 0;
+}
+
+static int strays_end(const Host *host, const char *service, const char *variable, Error *err) {
+        _cleanup_free_ char *below = text_format("opt/pawl/%s/", service),
+                            *folder = below ? host_path(host, below) : NULL;
+        Strays s = {.folder = folder, .variable = variable};
+        uint64_t end = clock_boot_usec() + KILL_WAIT_USEC;
+        if (!folder)
+                return error_no_memory(err);
+        for (;;) {
+                s.n = 0;
+                (void)procfs_each(stray_kill, &s);
+                if (s.n == 0)
+                        return 0;
+                if (clock_boot_usec() >= end)
+                        return error_set(err, -EBUSY, ERR_PROGRAM, "See what it does with ps.",
+                                         "%zu processes of %s do not end", s.n, service);
+                clock_sleep_usec(STOP_POLL_USEC / 4);
+        }
+}
+
 int process_stop(const Host *host, const char *service, uint64_t stop_timeout_usec, Error *err) {
         ProcFile p;
         int r = proc_file_read(host, service, &p, err);
@@ -158,6 +194,8 @@ int process_stop(const Host *host, const char *service, uint64_t stop_timeout_us
                 Session s = {.leader = p.pid, .is_known = procfs_is_alive(p.pid, p.start_time)};
                 (void)snprintf(s.variable, sizeof(s.variable), "PAWL_RUN=%s", p.run);
                 r = session_end(host, &s, stop_timeout_usec, err);
+                if (r == 0)
+                        r = strays_end(host, service, s.variable, err);
                 if (r < 0)
                         return r;
         }

@@ -67,6 +67,14 @@ void procfs_name(int pid, char ret[static 64]) {
         ret[strcspn(ret, "\n")] = '\0';
 }
 
+bool procfs_executes_below(int pid, const char *folder) {
+        char path[64], target[4096];
+        (void)snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+        ssize_t n = readlink(path, target, sizeof(target));
+        size_t length = strlen(folder);
+        return n > (ssize_t)length && strncmp(target, folder, length) == 0;
+}
+
 bool procfs_has_variable(int pid, const char *assignment) {
         enum { ENVIRONMENT_MAX = 2 << 20 };
         char path[64];

@@ -24,6 +24,9 @@ void procfs_name(int pid, char ret[static 64]);
 /* Was the process started with the variable "NAME=value" in its environment? */
 bool procfs_has_variable(int pid, const char *assignment);
 
+/* Does it execute a file below this folder (an absolute path with a slash at its end), also one that was removed meanwhile? */
+bool procfs_executes_below(int pid, const char *folder);
+
 /* Calls `each` for every process until it returns something other than 0, and returns that; else 0, or a negative
  * errno. */
 int procfs_each(int (*each)(void *userdata, const ProcessInfo *p), void *userdata);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 typedef struct ErrorRow {
         const char *slug;
@@ -21,10 +22,11 @@ static const ErrorRow error_rows[] = {
 #undef ERROR
 };
 
-static _printf_(3, 0) void text_format(char *buf, size_t size, const char *format, va_list ap) {
+static _printf_(3, 0) void format_into(char *buf, size_t size, const char *format, va_list ap) {
         int n = vsnprintf(buf, size, format, ap);
         if (n >= 0 && (size_t)n >= size && size > 4)
                 memcpy(buf + size - 4, "...", 4);
+        text_clean(buf); /* a message may quote anything, and must fit into a record and onto a terminal */
 }
 
 int error_set_full(Error *err, int r, ErrorCode code, const char *hint, const char *format, ...) {
@@ -35,9 +37,10 @@ int error_set_full(Error *err, int r, ErrorCode code, const char *hint, const ch
         err->code = code;
         err->detail[0] = '\0';
         va_start(ap, format);
-        text_format(err->message, sizeof(err->message), format, ap);
+        format_into(err->message, sizeof(err->message), format, ap);
         va_end(ap);
         snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
+        text_clean(err->hint);
         return r;
 }
 
@@ -63,7 +66,7 @@ int error_set_errno_full(Error *err, int r, const char *hint, const char *format
         char text[ERROR_MESSAGE_MAX];
         va_list ap;
         va_start(ap, format);
-        text_format(text, sizeof(text), format, ap);
+        format_into(text, sizeof(text), format, ap);
         va_end(ap);
         return error_set_full(err, r, code_of_errno(r), hint, "%s: %s", text, strerror(-r));
 }
@@ -74,12 +77,13 @@ int error_context_full(Error *err, int r, const char *format, ...) {
         char old[ERROR_MESSAGE_MAX], text[ERROR_MESSAGE_MAX];
         va_list ap;
         va_start(ap, format);
-        text_format(text, sizeof(text), format, ap);
+        format_into(text, sizeof(text), format, ap);
         va_end(ap);
         memcpy(old, err->message, sizeof(old));
         int n = snprintf(err->message, sizeof(err->message), "%s: %s", text, old);
         if (n >= (int)sizeof(err->message))
                 memcpy(err->message + sizeof(err->message) - 4, "...", 4);
+        text_clean(err->message);
         return r;
 }
 
@@ -88,7 +92,7 @@ void error_hint(Error *err, const char *format, ...) {
                 return;
         va_list ap;
         va_start(ap, format);
-        text_format(err->hint, sizeof(err->hint), format, ap);
+        format_into(err->hint, sizeof(err->hint), format, ap);
         va_end(ap);
 }
 
@@ -102,7 +106,7 @@ void error_detail(Error *err, const char *format, ...) {
         }
         va_list ap;
         va_start(ap, format);
-        text_format(err->detail + used, sizeof(err->detail) - used, format, ap);
+        format_into(err->detail + used, sizeof(err->detail) - used, format, ap);
         va_end(ap);
 }
 

@@ -14,8 +14,10 @@
 
 #include "core/base/fs.h"
 #include "core/base/fs_internal.h"
+#include "core/base/text.h"
 
 #define DEPTH_MAX 256   /* each level holds a descriptor */
+#define DEPTH_SHOWN 3   /* levels a message names from each end of a path */
 #define REMOVE_PASSES 8 /* against entries that appear while we remove */
 
 static void dir_close(DIR **d) {
@@ -87,30 +89,91 @@ static int fail_inside(Error *err, int r, const char *what, const char *name) {
         return fs_fail(err, r, what, name);
 }
 
-static int remove_entry(int dir, const char *name, unsigned depth, Error *err) {
+/* Removing one tree. Whoever filled it chose its depth: what lies deeper than DEPTH_MAX is moved up to the top and removed from there. */
+typedef struct Removal {
+        const char *names[DEPTH_MAX + 1]; /* from the top (its whole path) down to where we are; borrowed */
+        int top;                          /* descriptor of the topmost directory; borrowed */
+        unsigned n_moved;
+} Removal;
+
+/* One message with one path; of a long one the middle is left out. */
+static int fail_removal(const Removal *x, unsigned depth, int r, Error *err) {
+        _cleanup_text_ Text t = {0};
+        for (unsigned i = 0; i <= depth; i++) {
+                bool is_shown = i < DEPTH_SHOWN || i + DEPTH_SHOWN > depth;
+                if (is_shown)
+                        text_addf(&t, "%s%s", i > 0 ? "/" : "", x->names[i]);
+                else if (i == DEPTH_SHOWN)
+                        text_add(&t, "/...");
+        }
+        _cleanup_free_ char *path = text_take(&t);
+        return path ? fail_inside(err, r, "remove", path) : error_no_memory(err);
+}
+
+/* Moving a directory changes its "..": it must be writable itself, too. */
+static int open_up(const Removal *x, int dir, const char *name) {
+        _cleanup_(dir_close) DIR *d = NULL;
+        int r = open_to_remove(dir, name, &d);
+        if (r < 0)
+                return r;
+        return fchmod(dirfd(d), 0700) < 0 || fchmod(dir, 0700) < 0 || fchmod(x->top, 0700) < 0 ? -errno : 0;
+}
+
+/* A name that is taken is passed over (an empty directory of that name is replaced, which is as good as removed). */
+static int move_up(Removal *x, int dir, const char *name) {
+        for (bool is_open = false;;) {
+                char fresh[32];
+                snprintf(fresh, sizeof(fresh), ".pawl-deep-%u", ++x->n_moved);
+                if (renameat(dir, name, x->top, fresh) == 0)
+                        return 0;
+                if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
+                        continue;
+                if (errno != EACCES || is_open)
+                        return errno == EBUSY ? -EXDEV : -errno;
+                int r = open_up(x, dir, name);
+                if (r < 0)
+                        return r;
+                is_open = true;
+        }
+}
+
+static int remove_entry(Removal *x, int dir, const char *name, unsigned depth, Error *err) {
         _cleanup_(dir_close) DIR *d = NULL;
         int r = unlink_inside(dir, name, 0, depth == 0);
         if (r == 0 || r == -ENOENT)
                 return 0;
+        if (depth > 0)
+                x->names[depth] = name;
+        if (r == -EISDIR && depth >= DEPTH_MAX) {
+                r = move_up(x, dir, name);
+                return r < 0 && r != -ENOENT ? fail_removal(x, depth, r, err) : 0;
+        }
         if (r == -EISDIR)
-                r = depth >= DEPTH_MAX ? -ELOOP : open_to_remove(dir, name, &d);
+                r = open_to_remove(dir, name, &d);
+        if (r == 0 && depth == 0)
+                x->top = dirfd(d);
         for (unsigned pass = 0; r == 0 && pass < REMOVE_PASSES; pass++) {
                 const char *child;
+                unsigned n_before = x->n_moved;
                 rewinddir(d);
                 while (r == 0 && (child = next_name(d)))
-                        r = remove_entry(dirfd(d), child, depth + 1, err);
+                        r = remove_entry(x, dirfd(d), child, depth + 1, err);
                 if (r < 0)
-                        return error_context(err, r, "\"%s\"", name);
+                        return r;
                 r = unlink_inside(dir, name, AT_REMOVEDIR, depth == 0);
                 if (r == 0 || r == -ENOENT)
                         return 0;
+                /* What we moved to the top ourselves is no sign of somebody adding to it. */
+                if (depth == 0 && x->n_moved != n_before)
+                        pass = 0;
                 r = r == -ENOTEMPTY && pass + 1 < REMOVE_PASSES ? 0 : r;
         }
-        return fail_inside(err, r, "remove", name);
+        return fail_removal(x, depth, r, err);
 }
 
 int fs_remove_tree(int root, const char *path, Error *err) {
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
+        Removal x = {.names = {path}, .top = -1};
         int r = fs_place_find(root, path, &p);
         if (r == -ENOENT)
                 return 0;
@@ -118,8 +181,8 @@ int fs_remove_tree(int root, const char *path, Error *err) {
                 r = -EINVAL;
         if (r < 0)
                 return fs_fail(err, r, "remove", path);
-        r = remove_entry(p.dir_fd, p.name, 0, err);
-        return r < 0 ? error_context(err, r, "could not remove \"%s\"", path) : fs_sync_dir_fd(p.dir_fd, err);
+        r = remove_entry(&x, p.dir_fd, p.name, 0, err);
+        return r < 0 ? r : fs_sync_dir_fd(p.dir_fd, err);
 }
 
 static int sync_file(int dir, const char *name, Error *err) {

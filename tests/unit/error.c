@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 static void an_error_gathers_context(void **state) {
         (void)state;
@@ -71,12 +72,29 @@ static void every_row_can_be_shown(void **state) {
         assert_int_equal(error_from_slug("no-such-slug"), ERROR_CODE_MAX);
 }
 
+static void what_a_program_printed_can_be_told(void **state) {
+        (void)state;
+        Error err = ERROR_INIT;
+        char long_line[ERROR_DETAIL_MAX + 16];
+        (void)error_set_full(&err, -EIO, ERR_HEALTH, "a \033[2J hint", "caf\xe9 \033]0;x\007 %s", "\xc3\xa9");
+        assert_string_equal(err.message, "caf? ?]0;x? \xc3\xa9");
+        assert_string_equal(err.hint, "a ?[2J hint");
+        memset(long_line, 'a', sizeof(long_line) - 1);
+        for (size_t i = 0; i + 1 < sizeof(long_line); i += 2)
+                memcpy(long_line + i, "\xc3\xa9", 2); /* wherever it is cut, it is cut in a character once */
+        long_line[sizeof(long_line) - 1] = '\0';
+        error_detail(&err, "%.399s", long_line);
+        error_detail(&err, "%s", long_line);
+        assert_true(utf8_is_valid(err.detail, strlen(err.detail)));
+        (void)error_context(&err, -EIO, "%s", long_line);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(an_error_gathers_context),
-                cmocka_unit_test(an_errno_chooses_the_code),
-                cmocka_unit_test(long_text_is_cut_visibly),
-                cmocka_unit_test(every_row_can_be_shown),
+                cmocka_unit_test(an_error_gathers_context),           cmocka_unit_test(an_errno_chooses_the_code),
+                cmocka_unit_test(long_text_is_cut_visibly),           cmocka_unit_test(every_row_can_be_shown),
+                cmocka_unit_test(what_a_program_printed_can_be_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static int run(char *const *argv, const char *input, uint64_t timeout_usec, Chil
 static void test_a_child_reads_its_input_and_its_output_is_kept(void **state) {
         (void)state;
         _cleanup_child_result_ ChildResult result = {0};
-        assert_int_equal(run((char *[]){"cat", NULL}, "hello\n", 0, &result), 0);
+        assert_int_equal(run((char *[]){(char *)"cat", NULL}, "hello\n", 0, &result), 0);
         assert_int_equal(result.status, 0);
         assert_string_equal(result.output, "hello\n");
         assert_string_equal(result.errors, "");
@@ -54,7 +54,7 @@ static void test_a_child_reads_its_input_and_its_output_is_kept(void **state) {
 static void test_status_and_errors_are_told(void **state) {
         (void)state;
         _cleanup_child_result_ ChildResult result = {0};
-        assert_int_equal(run((char *[]){"ls", "/nowhere", NULL}, NULL, 0, &result), 0);
+        assert_int_equal(run((char *[]){(char *)"ls", (char *)"/nowhere", NULL}, NULL, 0, &result), 0);
         assert_int_equal(result.status, 2);
         assert_non_null(strstr(result.errors, "/nowhere"));
 }
@@ -62,7 +62,7 @@ static void test_status_and_errors_are_told(void **state) {
 static void test_output_beyond_the_limit_is_cut_not_waited_for(void **state) {
         (void)state;
         _cleanup_child_result_ ChildResult result = {0};
-        char *argv[] = {"head", "-c", "3000000", "/dev/zero", NULL};
+        char *argv[] = {(char *)"head", (char *)"-c", (char *)"3000000", (char *)"/dev/zero", NULL};
         ChildRun r = {.argv = argv, .max_output = 1000};
         assert_int_equal(child_run(&t.host, &r, &result, &err), 0);
         assert_int_equal(result.status, 0);
@@ -74,25 +74,25 @@ static void test_a_child_that_takes_too_long_is_ended(void **state) {
         (void)state;
         _cleanup_child_result_ ChildResult result = {0};
         uint64_t begin = clock_boot_usec();
-        assert_int_equal(run((char *[]){"sleep", "60", NULL}, NULL, 200000, &result), -ETIMEDOUT);
+        assert_int_equal(run((char *[]){(char *)"sleep", (char *)"60", NULL}, NULL, 200000, &result), -ETIMEDOUT);
         assert_true(clock_boot_usec() - begin < 5 * USEC_PER_SEC);
         assert_false(temp_host_has(&t, FENCE));
         t.cancel = 1;
-        assert_int_equal(run((char *[]){"sleep", "60", NULL}, NULL, 0, &result), -ECANCELED);
+        assert_int_equal(run((char *[]){(char *)"sleep", (char *)"60", NULL}, NULL, 0, &result), -ECANCELED);
 }
 
 static void test_a_program_that_is_missing_is_told(void **state) {
         (void)state;
         _cleanup_child_result_ ChildResult result = {0};
-        assert_int_equal(run((char *[]){"no-such-program-here", NULL}, NULL, 0, &result), -ENOENT);
+        assert_int_equal(run((char *[]){(char *)"no-such-program-here", NULL}, NULL, 0, &result), -ENOENT);
         assert_int_equal(err.code, ERR_NOT_FOUND);
         char path[512];
         temp_host_write(&t, "script", "echo a shell would run this\n");
         snprintf(path, sizeof(path), "%s/script", t.path);
-        assert_int_equal(run((char *[]){path, NULL}, NULL, 0, &result), -EACCES);
+        assert_int_equal(run((char *[]){(char *)path, NULL}, NULL, 0, &result), -EACCES);
         assert_int_equal(err.code, ERR_PROGRAM);
         assert_int_equal(chmod(path, 0755), 0);
-        assert_int_equal(run((char *[]){path, NULL}, NULL, 0, &result), -ENOEXEC);
+        assert_int_equal(run((char *[]){(char *)path, NULL}, NULL, 0, &result), -ENOEXEC);
         assert_false(temp_host_has(&t, FENCE));
 }
 
@@ -140,7 +140,7 @@ static void die_while_waiting(char *const *argv, int n_wanted) {
 
 static void test_a_child_of_the_dead_is_ended(void **state) {
         (void)state;
-        die_while_waiting((char *[]){"sleep", "60", NULL}, 1);
+        die_while_waiting((char *[]){(char *)"sleep", (char *)"60", NULL}, 1);
         assert_true(temp_host_has(&t, FENCE));
         assert_int_equal(fence_step(&t.host, 42, 3, &err), 0);
         assert_int_equal(n_holders(), 0);
@@ -151,7 +151,9 @@ static void test_a_child_of_the_dead_is_ended(void **state) {
 static void test_grandchildren_that_left_the_group_are_ended(void **state) {
         (void)state;
         /* setsid --fork leaves at once; what it started is nobody's child and in a session of its own. */
-        die_while_waiting((char *[]){"setsid", "--wait", "--fork", "sleep", "60", NULL}, 2);
+        die_while_waiting((char *[]){(char *)"setsid", (char *)"--wait", (char *)"--fork", (char *)"sleep",
+                                     (char *)"60", NULL},
+                          2);
         assert_int_equal(fence_step(&t.host, 42, 3, &err), 0);
         assert_int_equal(n_holders(), 0);
 }
