@@ -90,7 +90,7 @@ int fs_replace(int root, const char *path, const void *data, size_t size, mode_t
 int fs_sync_parent(int root, const char *path, Error *err);
 int fs_sync_dir_fd(int dir_fd, Error *err);
 
-/* Removes a whole tree, never following links, never leaving the file system. Missing is success. Not atomic: only for what is already out of
+/* Removes a whole tree of any depth, never following links, never leaving the file system. Missing is success. Not atomic: only for what is already out of
  * sight (a `.pawl-` name) or ours by mark. The parent is fsynced at the end. */
 int fs_remove_tree(int root, const char *path, Error *err);
 /* fsyncs every file and directory of a tree bottom-up. */

@@ -636,6 +636,63 @@ static void removing_a_tree_does_not_follow_links(void **state) {
         assert_false(is_there("tree"));
 }
 
+/* Directories in one another, each with a file beside it. */
+static void make_deep(const char *name, unsigned n_levels, mode_t mode) {
+        CHECK(mkdirat(root, name, 0755) == 0);
+        int fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        for (unsigned i = 0; i < n_levels; i++) {
+                CHECK(mkdirat(fd, "d", 0755) == 0 && mknodat(fd, "f", S_IFREG | 0600, 0) == 0);
+                int next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                CHECK(next >= 0 && fchmod(fd, mode) == 0);
+                close(fd);
+                fd = next;
+        }
+        close(fd);
+}
+
+static void without_rights_in_a_deep_tree(void) {
+        CHECK(geteuid() != 0 || (fchown(root, 65534, 65534) == 0 && seteuid(65534) == 0));
+        make_deep("deep", 600, 0555);
+        CHECK(fchmodat(root, "deep", 0755, 0) == 0);
+        CHECK(fs_remove_tree(root, "deep", &err) == 0 && !is_there("deep"));
+}
+
+static void removing_a_tree_has_no_limit_of_depth(void **state) {
+        (void)state;
+        make_deep("deep", 5000, 0755);
+        /* Names of ours may be taken. */
+        assert_int_equal(mkdirat(root, "deep/.pawl-deep-1", 0755), 0);
+        assert_int_equal(mkdirat(root, "deep/.pawl-deep-1/x", 0755), 0);
+        put(root, "deep/.pawl-deep-2", "x");
+        assert_int_equal(fs_remove_tree(root, "deep", &err), 0);
+        assert_false(is_there("deep"));
+        in_child(without_rights_in_a_deep_tree);
+}
+
+static void with_a_mount_in_a_deep_tree(void) {
+        char from[512];
+        become_mounter();
+        make_deep("tree", 300, 0755);
+        CHECK(fchdir(root) == 0 && chdir("tree") == 0);
+        for (unsigned i = 0; i < 300; i++)
+                CHECK(chdir("d") == 0);
+        CHECK(mkdir("bind", 0755) == 0);
+        snprintf(from, sizeof(from), "%s/other", top);
+        if (mount(from, "bind", NULL, MS_BIND, NULL) < 0)
+                _exit(SKIPPED);
+        CHECK(fs_remove_tree(root, "tree", &err) == -EXDEV);
+        CHECK(holds(root, "../other/kept", "kept"));
+        CHECK(strcmp(err.message,
+                     "could not remove \"tree/.pawl-deep-1/d/.../d/d/bind\": something is mounted there") == 0);
+}
+
+static void removing_a_deep_tree_does_not_enter_mounts(void **state) {
+        (void)state;
+        assert_int_equal(mkdirat(root, "../other", 0755), 0);
+        put(root, "../other/kept", "kept");
+        in_child(with_a_mount_in_a_deep_tree);
+}
+
 static void with_mounts_in_the_tree(void) {
         char from[512], to[512];
         become_mounter();
@@ -644,7 +701,8 @@ static void with_mounts_in_the_tree(void) {
         if (mount(from, to, NULL, MS_BIND, NULL) < 0)
                 _exit(SKIPPED);
         CHECK(fs_remove_tree(root, "tree", &err) == -EXDEV);
-        CHECK(strstr(err.message, "mounted") && err.hint[0] != '\0');
+        CHECK(strcmp(err.message, "could not remove \"tree/bind\": something is mounted there") == 0);
+        CHECK(err.hint[0] != '\0');
         CHECK(holds(root, "../other/kept", "kept"));
         CHECK(umount(to) == 0);
         if (mount("tmpfs", to, "tmpfs", 0, "size=64k") < 0)
@@ -893,6 +951,8 @@ int main(void) {
                 TEST(a_directory_is_not_made_of_a_file),
                 TEST(removing_a_tree_does_not_follow_links),
                 TEST(removing_a_tree_does_not_enter_mounts),
+                TEST(removing_a_tree_has_no_limit_of_depth),
+                TEST(removing_a_deep_tree_does_not_enter_mounts),
                 TEST(syncing_a_tree_reaches_everything_bottom_up),
                 TEST(a_lock_excludes_others_until_it_is_closed),
                 TEST(states_compare_what_can_be_put_back),
