@@ -100,6 +100,7 @@ static int checkpoint_write(JournalWrite *w, uint64_t first_kept, const JournalC
         if (r < 0)
                 return r;
         _cleanup_free_ void *owned = (void *)record.body;
+        (void)owned; /* its scope is what it is for */
         record_stamp(&record, w->journal->boot);
         w->is_changed = true;
         return journal_append(w->txn, &w->state, &record, err);
@@ -176,6 +177,7 @@ int rebuild_rows(JournalWrite *w, RecordFold fold, void *userdata, Error *err) {
                 if (r < 0)
                         return r;
                 _cleanup_free_ void *owned = (void *)copy.body;
+                (void)owned; /* its scope is what it is for */
                 r = fold(w, &copy, userdata, err);
         }
         return r;
