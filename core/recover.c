@@ -304,6 +304,7 @@ static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) 
                         r = value_append_text(down, name, err);
                 }
         }
+        e->request_id = TAKE_PTR(asked);
         return r;
 }
 

@@ -149,6 +149,7 @@ static int write_repair(Repair *p, Error *err) {
         if (r < 0)
                 return r;
         _cleanup_free_ void *owned = (void *)record.body;
+        (void)owned; /* its scope is what it is for */
         record_stamp(&record, p->options->boot);
         p->write->is_changed = true;
         r = journal_append(p->write->txn, s, &record, err);
