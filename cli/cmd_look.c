@@ -183,8 +183,12 @@ static void show_artifacts(Cli *cli, const Value *service) {
                 if (strcmp(state, "ok") == 0)
                         continue;
                 n_shown++;
-                out_print(&cli->out, "%s  %s  %s%s%s\n", value_get_text_or(service, "service", "?"), state,
-                          value_get_text_or(a, "artifact", "?"), why ? ": " : "", why ? why : "");
+                const char *artifact = value_get_text_or(a, "artifact", "?");
+                out_print(&cli->out, "%s  %s  ", value_get_text_or(service, "service", "?"), state);
+                out_raw(&cli->out, artifact, strlen(artifact));
+                out_raw(&cli->out, ": ", why ? 2 : 0);
+                out_raw(&cli->out, why ? why : "", why ? strlen(why) : 0);
+                out_raw(&cli->out, "\n", 1);
         }
         if (n_shown == 0 && !cli->out.is_quiet)
                 out_print(&cli->out, "%s  ok\n", value_get_text_or(service, "service", "?"));

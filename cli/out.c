@@ -27,6 +27,7 @@ static const char *const colours[] = {
         [OUT_RED]    = "\033[31m",
 };
 /* clang-format on */
+#define COLOUR_END "\033[0m"
 
 void out_init(Out *out) {
         const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -58,9 +59,39 @@ char *out_spell(const Out *out, const char *s) {
         return text_take(&t);
 }
 
+/* The length of the colour at s, or 0. */
+static size_t colour_length(const char *s) {
+        for (size_t i = 0; i < ELEMENTSOF(colours); i++)
+                if (strncmp(s, colours[i], strlen(colours[i])) == 0)
+                        return strlen(colours[i]);
+        return strncmp(s, COLOUR_END, strlen(COLOUR_END)) == 0 ? strlen(COLOUR_END) : 0;
+}
+
+/* As a terminal may see it: only our own colours are left as they are. */
+static char *for_terminal(const Out *out, const char *s) {
+        _cleanup_text_ Text t = {0};
+        while (*s) {
+                size_t n_colour = colour_length(s), n = n_colour;
+                while (n_colour == 0 && s[n] && (n == 0 || colour_length(s + n) == 0))
+                        n++;
+                _cleanup_free_ char *escaped = n_colour ? NULL : text_escape_terminal(s, n, out->is_utf8);
+                if (!n_colour && !escaped)
+                        return NULL;
+                text_add_n(&t, escaped ? escaped : s, escaped ? strlen(escaped) : n);
+                s += n;
+        }
+        return text_take(&t);
+}
+
 static void write_text(const Out *out, FILE *stream, const char *s) {
         _cleanup_free_ char *spelled = out_spell(out, s);
-        (void)fputs(spelled ? spelled : s, stream);
+        if (!isatty(fileno(stream))) {
+                (void)fputs(spelled ? spelled : s, stream);
+                return;
+        }
+        _cleanup_free_ char *shown = spelled ? for_terminal(out, spelled) : NULL;
+        if (shown)
+                (void)fputs(shown, stream);
 }
 
 static void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {
@@ -93,7 +124,13 @@ void out_print(Out *out, const char *format, ...) {
 
 void out_raw(Out *out, const char *data, size_t size) {
         out_bar(out, NULL);
-        (void)fwrite(data, 1, size, stdout);
+        if (!isatty(STDOUT_FILENO)) {
+                (void)fwrite(data, 1, size, stdout);
+                return;
+        }
+        _cleanup_free_ char *shown = text_escape_terminal(data, size, out->is_utf8);
+        if (shown)
+                (void)fputs(shown, stdout);
 }
 
 void out_say(Out *out, const char *format, ...) {
@@ -109,7 +146,7 @@ const char *out_colour(const Out *out, FILE *stream, OutColour colour) {
 }
 
 const char *out_plain(const Out *out, FILE *stream) {
-        return out->has_colour && isatty(fileno(stream)) ? "\033[0m" : "";
+        return out->has_colour && isatty(fileno(stream)) ? COLOUR_END : "";
 }
 
 bool out_has_terminal(void) {

@@ -29,9 +29,14 @@ void out_done(Out *out);
 
 /* The text as this locale can show it; owned by the caller, NULL when memory is out. */
 char *out_spell(const Out *out, const char *text);
+/*
+ * Text from outside may be part of any text here. A terminal is sent no control character of it, but our own colours (which are therefore
+ * the worst it can send).
+ */
+
 /* Result text (with is_json kept in `printed` instead); "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */
 void out_print(Out *out, const char *format, ...) _printf_(2, 3);
-/* Content of others (a log, a file): byte by byte. */
+/* Content of others (a log, a file): byte by byte; to a terminal with everything it would obey as \xNN. */
 void out_raw(Out *out, const char *data, size_t size);
 /* A message. */
 void out_say(Out *out, const char *format, ...) _printf_(2, 3);

@@ -261,6 +261,23 @@ void text_clean(char *s) {
         }
 }
 
+char *text_escape_terminal(const char *s, size_t n, bool is_utf8) {
+        _cleanup_text_ Text t = {0};
+        const unsigned char *p = (const unsigned char *)s;
+        for (size_t i = 0, length; i < n; i += length) {
+                uint32_t c = 0;
+                length = utf8_next(p + i, n - i, &c);
+                bool is_shown =
+                        length > 0 && (c >= 0x20 || c == '\t' || c == '\n') && (c < 0x7f || (c >= 0xa0 && is_utf8));
+                length = MAX(length, (size_t)1);
+                if (is_shown)
+                        text_add_n(&t, s + i, length);
+                for (size_t k = 0; !is_shown && k < length; k++)
+                        text_addf(&t, "\\x%02x", p[i + k]);
+        }
+        return text_take(&t);
+}
+
 void size_format(uint64_t size, char ret[static 32]) {
         static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
         size_t unit = 0;

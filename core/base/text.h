@@ -45,6 +45,12 @@ void text_clean(char *s);
 /* Valid UTF-8 without NUL and other control characters except tab and newline? */
 bool text_is_clean(const char *s, size_t n);
 
+/*
+ * For a terminal, which obeys what it is shown: control characters but tab and newline (C0, DEL, and C1 also as UTF-8) and every byte that is not part of
+ * valid UTF-8 become \xNN. Without is_utf8 (the terminal's) every byte above 0x7f does. New text, or NULL.
+ */
+char *text_escape_terminal(const char *s, size_t n, bool is_utf8);
+
 /* "512 B", "12 KiB", "1.5 MiB": for people. ret holds 32 bytes. */
 void size_format(uint64_t size, char ret[static 32]);
 /* "2GB" (powers of 1000), "500M" and "10MiB" (powers of 1024), plain bytes; any case. -EINVAL otherwise. */

@@ -165,12 +165,38 @@ static void sizes_are_read_and_written(void **state) {
         }
 }
 
+static void a_terminal_is_shown_nothing_it_obeys(void **state) {
+        (void)state;
+        /* clang-format off */
+        static const struct { const char *in; size_t n; const char *utf8, *other; } table[] = {
+                {"plain\ttext\n",       11, "plain\ttext\n",       "plain\ttext\n"},
+                {"\033]0;title\a",      10, "\\x1b]0;title\\x07", "\\x1b]0;title\\x07"},
+                {"a\rb\bc\177",          6, "a\\x0db\\x08c\\x7f", "a\\x0db\\x08c\\x7f"},
+                {"a\0b",                 3, "a\\x00b",            "a\\x00b"},
+                {"\x9b" "31m",           4, "\\x9b31m",           "\\x9b31m"},
+                {"\xc2\x9b" "31m",       5, "\\xc2\\x9b31m",      "\\xc2\\x9b31m"},
+                {"\xc2\x80\xc2\x9f",     4, "\\xc2\\x80\\xc2\\x9f", "\\xc2\\x80\\xc2\\x9f"},
+                {"\xc2\xa0\xc4\x9b",     4, "\xc2\xa0\xc4\x9b",    "\\xc2\\xa0\\xc4\\x9b"},
+                {"\xf0\x9f\x90\xbe",     4, "\xf0\x9f\x90\xbe",    "\\xf0\\x9f\\x90\\xbe"},
+                {"\xe2\x82",             2, "\\xe2\\x82",         "\\xe2\\x82"},
+                {"\xc0\x9b\xffx",        4, "\\xc0\\x9b\\xffx",   "\\xc0\\x9b\\xffx"},
+                {"",                     0, "",                  ""},
+        };
+        /* clang-format on */
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *utf8 = text_escape_terminal(table[i].in, table[i].n, true);
+                _cleanup_free_ char *other = text_escape_terminal(table[i].in, table[i].n, false);
+                assert_string_equal(utf8, table[i].utf8);
+                assert_string_equal(other, table[i].other);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_text_grows_and_is_taken),  cmocka_unit_test(secrets_are_hidden),
                 cmocka_unit_test(secret_names_are_known),     cmocka_unit_test(the_nearest_word_is_near),
                 cmocka_unit_test(only_utf8_is_valid),         cmocka_unit_test(clean_text_has_no_controls),
-                cmocka_unit_test(sizes_are_read_and_written),
+                cmocka_unit_test(sizes_are_read_and_written), cmocka_unit_test(a_terminal_is_shown_nothing_it_obeys),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
