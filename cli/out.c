@@ -94,7 +94,7 @@ static void write_text(const Out *out, FILE *stream, const char *s) {
                 (void)fputs(shown, stream);
 }
 
-static void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {
+static _printf_(3, 0) void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {
         char *text = NULL;
         if (vasprintf(&text, format, ap) < 0)
                 return;
@@ -102,7 +102,7 @@ static void write_format(const Out *out, FILE *stream, const char *format, va_li
         free(text);
 }
 
-static void keep_format(Out *out, const char *format, va_list ap) {
+static _printf_(2, 0) void keep_format(Out *out, const char *format, va_list ap) {
         char *text = NULL;
         if (vasprintf(&text, format, ap) < 0)
                 return;

@@ -121,7 +121,7 @@ int plan_add_group(Plan *p, const char *name, bool is_required, uint32_t *ret, E
         return 0;
 }
 
-static int plan_say(Value *list, const char *format, va_list ap) {
+static _printf_(2, 0) int plan_say(Value *list, const char *format, va_list ap) {
         char buf[1024];
         vsnprintf(buf, sizeof(buf), format, ap);
         return value_append_text(list, buf, NULL);
