@@ -44,6 +44,8 @@ static void add_string(Text *t, const char *s, size_t n) {
                         add_escaped(t, c);
                 else if (length == 0)
                         text_add(t, "\xef\xbf\xbd");
+                else if (c == 0xc2 && (unsigned char)s[i + 1] < 0xa0) /* C1: a terminal would obey it */
+                        text_addf(t, "\\u%04x", (unsigned)(unsigned char)s[i + 1]);
                 else
                         text_add_n(t, s + i, length);
                 i += MAX(length, (size_t)1);
