@@ -322,9 +322,8 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
                 engine_say(x->engine, LOG_ERROR, "%s; putting back", why.message);
                 q = refused(x, failed, &why, err);
         }
-        if (q == 0) {
+        if (q == 0)
                 q = settle_reverse(&s, 0, err);
-        }
         if (q == 0)
                 q = settle_tidy(&s, err);
         finish_times(x);

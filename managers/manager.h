@@ -234,7 +234,8 @@ typedef struct HttpRequest {
         HttpRetry retry;
         unsigned attempts;      /* 0: 4 */
         uint64_t deadline_usec; /* from now; 0: none but HttpLimits */
-        uint64_t max_size;      /* of the body; 0: 1 MiB in memory, no limit to a sink. Of an error page the beginning is kept */
+        uint64_t
+                max_size; /* of the body; 0: 1 MiB in memory, no limit to a sink. Of an error page the beginning is kept */
         const char *unix_socket;
         /* Body to here instead of memory. `offset` is where these bytes belong: a resumed download goes on, a restarted one begins at 0 again.
          * Non-zero ends the transfer and is returned. */
