@@ -142,8 +142,8 @@ static int remove_entry(Removal *x, int dir, const char *name, unsigned depth, E
         int r = unlink_inside(dir, name, 0, depth == 0);
         if (r == 0 || r == -ENOENT)
                 return 0;
-        if (depth > 0 && depth < ELEMENTSOF(x->names))
-                x->names[depth] = name;
+        if (depth > 0)
+                x->names[MIN(depth, (unsigned)DEPTH_MAX)] = name;
         if (r == -EISDIR && depth >= DEPTH_MAX) {
                 r = move_up(x, dir, name);
                 return r < 0 && r != -ENOENT ? fail_removal(x, depth, r, err) : 0;
