@@ -165,7 +165,7 @@ static int check_service(Cli *cli, const char *service, Error *err) {
 /* A service that was removed keeps its data until somebody says so. */
 static bool has_kept_data(Cli *cli, const char *service) {
         _cleanup_free_ char *path = text_format("%s/var/lib/pawl-data/%s", cli_root(cli), service);
-        return path && !strchr(service, '/') && access(path, F_OK) == 0;
+        return path && service && !strchr(service, '/') && access(path, F_OK) == 0;
 }
 
 static int confirm_purge(Cli *cli, const Request *request, bool *ret_is_yes, Error *err) {

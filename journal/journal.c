@@ -193,7 +193,7 @@ typedef struct Checked {
 
 static int open_checked(const JournalOptions *o, Checked *ret, Error *err) {
         JournalReport report = {0};
-        Anchor anchor;
+        Anchor anchor = {0};
         ErrorCode code = ERR_NONE;
         _cleanup_close_ int fd = data_open(o, err);
         int r = fd < 0 ? fd : pages_check_metas(fd, err);

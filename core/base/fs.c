@@ -65,9 +65,9 @@ bool fs_name_is_single(const char *name) {
 /* For kernels and sandboxes without openat2: one component after the other, where any link and any ".." is refused. */
 static int open_walk(int root, const char *path, int flags) {
         char text[PATH_MAX];
-        if (strlen(path) >= sizeof(text))
+        int n = snprintf(text, sizeof(text), "%s", path);
+        if (n < 0 || n >= (int)sizeof(text))
                 return -ENAMETOOLONG;
-        strcpy(text, path);
         _cleanup_close_ int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
                 return -errno;
@@ -280,7 +280,7 @@ int fs_readlink(int root, const char *path, char **ret, Error *err) {
 }
 
 static int state_of_file(const FsPlace *p, const char *path, FsState *state, Error *err) {
-        struct stat st;
+        struct stat st = {0};
         _cleanup_close_ int fd = open_regular(p, &st);
         if (fd < 0)
                 return fs_fail(err, fd, "open", path);
@@ -296,8 +296,8 @@ static int state_of_file(const FsPlace *p, const char *path, FsState *state, Err
 static int state_of_link(const FsPlace *p, const char *path, FsState *state, Error *err) {
         _cleanup_free_ char *target = NULL;
         int r = read_link(p, &target);
-        if (r < 0)
-                return fs_fail(err, r, "read the link", path);
+        if (r < 0 || !target)
+                return fs_fail(err, r < 0 ? r : -EIO, "read the link", path);
         state->size = strlen(target);
         return sha256_of(target, state->size, state->sha256, err);
 }

@@ -87,8 +87,9 @@ static void long_line_counts_as_several(void **state) {
         Fixture *f = *state;
         _cleanup_free_ char *text = calloc(1, 3 * LOG_LINE_MAX);
         memset(text, 'x', 2 * LOG_LINE_MAX + 100);
-        memcpy(text, "a\n", 2);
-        strcat(text, "\nb\n");
+        text[0] = 'a';
+        text[1] = '\n';
+        (void)snprintf(text + 2 * LOG_LINE_MAX + 100, 4, "\nb\n");
         write_log(f, LOG, text);
         expect(f, 1, "[b]");
         expect(f, 2, "[65536][b]");
