@@ -129,6 +129,8 @@ int record_hide_prefix(Record *r, Error *err) {
         size_t n = record_prefix_size(r->kind);
         if (r->n_body < n)
                 return damaged(err, "the body of a record is shorter than its kind needs");
+        if (n == 0)
+                return 0; /* and the body may be NULL */
         r->body = (const uint8_t *)r->body + n;
         r->n_body -= n;
         return 0;
