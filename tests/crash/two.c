@@ -238,7 +238,7 @@ static bool edit_after_crash(void) {
         return pawl("apply web.yaml", 0) && pawl_dies("apply changed.yaml", "commit-before") &&
                file_write("etc/pawl/web/env", edit) && pawl("recover", 6) && file_is("etc/pawl/web/env", edit) &&
                pawl("apply web.yaml", 7) && pawl("list", 0) && keep_all() && file_is("etc/pawl/web/env", edit) &&
-               pawl("recover", 0);
+               pawl("recover", 1); /* the edit that is kept gives it another port: that it cannot serve is told */
 }
 
 /* Recovery has looked already, and is about to put back. */
@@ -249,7 +249,7 @@ static bool edit_before_revert(void) {
         return pawl("apply web.yaml", 0) && pawl_dies("apply changed.yaml", "commit-before") &&
                other_begin(&first, "first", "recover", "revert-before:2") && other_stands(&first) &&
                file_write("etc/pawl/web/env", edit) && other_end(&first, 6) && file_is("etc/pawl/web/env", edit) &&
-               keep_all() && file_is("etc/pawl/web/env", edit) && pawl("recover", 0);
+               keep_all() && file_is("etc/pawl/web/env", edit) && pawl("recover", 1);
 }
 
 /* Names that look like ours, and are somebody's: of a transaction that never was, or beside what is written. */
