@@ -415,10 +415,16 @@ int plan_from_value(const Value *v, Plan **ret, Error *err) {
 
 /* ---- For people --------------------------------------------------------------------------------------------------------- */
 
+/* Also of a step that makes no sense: what a journal holds must be shown, whatever it is. */
 int step_describe(const Step *s, char **ret, Error *err) {
-        if (s->manager)
-                return s->manager->describe(s->args, ret, err);
-        char *text = text_format("step of a newer pawl (manager %u, version %u)", s->manager_id, s->version);
+        if (s->manager) {
+                int r = s->manager->describe(s->args, ret, NULL);
+                if (r == 0 || r == -ENOMEM)
+                        return r == 0 ? 0 : error_no_memory(err);
+        }
+        char *text = s->manager
+                             ? text_format("%s step that does not make sense", s->manager->name)
+                             : text_format("step of a newer pawl (manager %u, version %u)", s->manager_id, s->version);
         if (!text)
                 return error_no_memory(err);
         *ret = text;
