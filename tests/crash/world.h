@@ -4,6 +4,7 @@
  * A root always lies at the same path, because pawl writes that path into its files; what is kept of it lies beside. */
 #pragma once
 
+#include <limits.h>
 #include <stdint.h>
 
 #include "tests/crash/service.h"
@@ -18,7 +19,7 @@ typedef enum WorldPort { PORT_FIRST, PORT_OTHER, PORT_FOREIGN, PORT_COUNT } Worl
 typedef struct World {
         char base[WORLD_PATH_SIZE];
         char root[WORLD_PATH_SIZE], kept[WORLD_PATH_SIZE], files[WORLD_PATH_SIZE];
-        char pawl[WORLD_PATH_SIZE]; /* the program under test */
+        char pawl[PATH_MAX]; /* the program under test */
         int ports[PORT_COUNT];
         pid_t foreign;   /* a program that has nothing to do with pawl */
         Service service; /* "web" as it ran when the root was kept; pid 0: it did not */
