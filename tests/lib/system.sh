@@ -52,6 +52,7 @@ finish() {
         trap - EXIT
         set +e
         cd /
+        for command in ${at_exit:-}; do "$command"; done
         for pid in $(programs) ${servers:-}; do kill -KILL "$pid" 2>/dev/null; done
         wait 2>/dev/null
         for mount in $(mounts); do umount "$mount" 2>/dev/null || { sleep 0.3; umount "$mount" || umount -l "$mount"; }; done
@@ -62,6 +63,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 servers= # pids of what a test starts itself
+at_exit= # functions to call at the end
 
 # Below the range from which the kernel gives ports to those who do not ask for one.
 is_listening() { grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") [0-9A-F:]* 0A " /proc/net/tcp; }
