@@ -16,18 +16,19 @@ char *proc_file_path(const char *service) {
         return text_format(PROC_DIR "/%s.proc", service);
 }
 
+static char *ending_path(const char *service) {
+        return text_format(PROC_DIR "/%s.stop", service);
+}
+
 static int malformed(const char *path, Error *err) {
         return error_set(err, -EBADMSG, ERR_IO, "Remove the file if the program it belongs to does not run.",
                          "the file \"%s\" does not name a process", path);
 }
 
-int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *err) {
-        _cleanup_free_ char *path = proc_file_path(service);
+static int read_path(const Host *host, const char *path, ProcFile *ret, Error *err) {
         _cleanup_free_ char *text = NULL;
         _cleanup_(value_freep) Value *map = NULL;
         size_t size;
-        if (!path)
-                return error_no_memory(err);
         int r = fs_read(host->root, path, PROC_FILE_MAX, &text, &size, err);
         if (r < 0)
                 return r;
@@ -47,6 +48,19 @@ int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *
         (void)snprintf(p.run, sizeof(p.run), "%s", value_get_text_or(map, "run", ""));
         *ret = p;
         return 0;
+}
+
+int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *err) {
+        _cleanup_free_ char *path = proc_file_path(service), *ending = ending_path(service);
+        if (!path || !ending)
+                return error_no_memory(err);
+        int r = read_path(host, path, ret, err);
+        if (r != -ENOENT)
+                return r;
+        r = read_path(host, ending, ret, err);
+        if (r == 0)
+                ret->is_ending = true;
+        return r;
 }
 
 static int proc_file_value(const char *service, const ProcFile *p, Value **ret, Error *err) {
@@ -84,13 +98,23 @@ int proc_file_write(const Host *host, const char *service, const ProcFile *p, Er
         return fs_replace_durably(host->root, path, text, strlen(text), 0644, err);
 }
 
-int proc_file_remove(const Host *host, const char *service, Error *err) {
-        _cleanup_free_ char *path = proc_file_path(service);
+int proc_file_set_ending(const Host *host, const char *service, Error *err) {
+        _cleanup_free_ char *path = proc_file_path(service), *ending = ending_path(service);
+        if (!path || !ending)
+                return error_no_memory(err);
+        return fs_rename_durably(host->root, path, ending, err);
+}
+
+static int remove_path(const Host *host, const char *path, Error *err) {
         if (!path)
                 return error_no_memory(err);
-        if (!fs_exists(host->root, path))
-                return 0;
-        return fs_unlink_durably(host->root, path, err);
+        return fs_exists(host->root, path) ? fs_unlink_durably(host->root, path, err) : 0;
+}
+
+int proc_file_remove(const Host *host, const char *service, Error *err) {
+        _cleanup_free_ char *path = proc_file_path(service), *ending = ending_path(service);
+        int r = remove_path(host, path, err);
+        return r < 0 ? r : remove_path(host, ending, err);
 }
 
 /* Still our own program, and without the mark that its environment gets at exec: it waits for a word from whoever forked it. If that one is dead,

@@ -44,7 +44,8 @@ static const Field process_before[] = {
 /* What runs now, as seen from a step. */
 typedef struct Now {
         bool has_file;  /* there is a proc file of this boot, */
-        bool is_alive;  /* whose program runs; */
+        bool is_alive;  /* whose program runs, */
+        bool is_ending; /* or still lives, but was told to end; */
         bool is_ours;   /* this step started it */
         bool is_before; /* it is the very process that was captured */
         bool is_boot;   /* what was captured was captured in this boot */
@@ -64,7 +65,9 @@ static int now_look(const Host *host, const Value *args, const Value *before, No
                 return r;
         if (r == 0 && memcmp(n.proc.boot, host->boot, BOOT_ID_SIZE) == 0) {
                 n.has_file = true;
-                n.is_alive = proc_file_is_alive(host, &n.proc);
+                bool is_there = proc_file_is_alive(host, &n.proc);
+                n.is_alive = is_there && !n.proc.is_ending;
+                n.is_ending = is_there && n.proc.is_ending;
                 n.is_ours = host->tx != 0 && n.proc.tx == host->tx && n.proc.step == host->step;
                 n.is_before = n.is_alive && n.is_boot && value_get_bool(before, "running", false) &&
                               value_get_int(before, "pid", 0) == n.proc.pid &&
@@ -154,7 +157,8 @@ static int started_result(const ProcFile *p, uint64_t stopped_at, Change change,
 }
 
 static int pay_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
-        uint64_t stopped_at = now->is_alive ? clock_boot_usec() : 0;
+        bool is_there = now->is_alive || now->is_ending;
+        uint64_t stopped_at = is_there ? clock_boot_usec() : 0;
         ProcFile started = {0};
         if (now->is_alive && now->is_ours)
                 return started_result(&now->proc, 0, CHANGE_UNCHANGED, ret, err);
@@ -162,7 +166,7 @@ static int pay_apply(const Host *host, const Value *args, const Now *now, StepRe
         if (r == 0)
                 r = step_start(host, args, &started, err);
         return r < 0 ? r
-                     : started_result(&started, stopped_at, now->is_alive ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
+                     : started_result(&started, stopped_at, is_there ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
 }
 
 static int start_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
@@ -188,9 +192,10 @@ static Probe started_probe(const Value *before, const Now *now) {
 /* ---- stop ---- */
 
 static int stop_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {
+        bool is_there = now->is_alive || now->is_ending;
         int r = step_stop(host, args, err);
         if (r == 0)
-                *ret = (StepResult){.change = now->is_alive ? CHANGE_CHANGED : CHANGE_UNCHANGED};
+                *ret = (StepResult){.change = is_there ? CHANGE_CHANGED : CHANGE_UNCHANGED};
         return r;
 }
 
@@ -207,7 +212,7 @@ static Probe stop_probe(const Value *before, const Now *now) {
                 return PROBE_PARTIAL;
         if (!value_get_bool(before, "running", false) || now->is_before || (now->is_alive && now->is_ours))
                 return PROBE_BEFORE;
-        return now->is_alive ? PROBE_PARTIAL : PROBE_AFTER;
+        return now->is_alive || now->is_ending ? PROBE_PARTIAL : PROBE_AFTER;
 }
 
 /* ---- the roles ---- */
@@ -317,7 +322,7 @@ static int process_verify(const Host *host, const Value *args, const Value *fact
         if (role->must_run && !now.is_alive)
                 return error_set(err, -ESTALE, ERR_DRIFT, "Look at its log, then start it.",
                                  "the program is not running");
-        if (role->must_not_run && now.is_alive)
+        if (role->must_not_run && (now.is_alive || now.is_ending))
                 return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the program is running (pid %d)", now.proc.pid);
         return 0;
 }

@@ -131,6 +131,7 @@ static int session_wait(const Host *host, Session *s, uint64_t timeout_usec, Err
 
 static int session_end(const Host *host, Session *s, uint64_t timeout_usec, Error *err) {
         (void)session_signal(s, SIGTERM);
+        fault_point("process-told-to-end");
         int r = session_wait(host, s, timeout_usec, err);
         if (r <= 0)
                 return r;
@@ -193,7 +194,9 @@ int process_stop(const Host *host, const char *service, uint64_t stop_timeout_us
         if (memcmp(p.boot, host->boot, sizeof(p.boot)) == 0) {
                 Session s = {.leader = p.pid, .is_known = procfs_is_alive(p.pid, p.start_time)};
                 (void)snprintf(s.variable, sizeof(s.variable), "PAWL_RUN=%s", p.run);
-                r = session_end(host, &s, stop_timeout_usec, err);
+                r = s.is_known && !p.is_ending ? proc_file_set_ending(host, service, err) : 0;
+                if (r == 0)
+                        r = session_end(host, &s, stop_timeout_usec, err);
                 if (r == 0)
                         r = strays_end(host, service, s.variable, err);
                 if (r < 0)

@@ -476,6 +476,79 @@ static void test_dying_before_the_gate_leaves_no_program(void **state) {
         assert_false(temp_host_has(&t, PROC));
 }
 
+/* Kills a stopping process right behind its SIGTERM, which the program has not yet obeyed. */
+static void die_while_stopping(const char *role, uint32_t step, const Value *before) {
+        int pid = fork();
+        if (pid == 0) {
+                setenv("PAWL_CRASH_AT", "process-told-to-end", 1);
+                (void)apply(role, step, before);
+                _exit(1);
+        }
+        int status;
+        waitpid(pid, &status, 0);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static ProcFile start_slow_to_end(void) {
+        define((const char *[]){"ignore-term", "print", "ready", NULL}, NULL);
+        _cleanup_(value_freep) Value *none = capture("start");
+        t.host.tx = 41;
+        assert_int_equal(apply("start", 1, none), 0);
+        t.host.tx = 42;
+        free(log_with("ready"));
+        return running();
+}
+
+static void test_what_was_told_to_end_is_not_what_was_there_before(void **state) {
+        (void)state;
+        ProcFile old = start_slow_to_end();
+        _cleanup_(value_freep) Value *owed = capture("owe"), *paid = capture("pay");
+        assert_int_equal(probe("owe", 1, owed), PROBE_BEFORE);
+        die_while_stopping("pay", 5, paid);
+        assert_true(procfs_is_alive(old.pid, old.start_time));
+        assert_int_equal(probe("owe", 1, owed), PROBE_PARTIAL);
+        assert_int_equal(probe("pay", 5, paid), PROBE_PARTIAL);
+        assert_int_equal(revert("pay", 5, paid), 0);
+        assert_int_equal(revert("owe", 1, owed), 0);
+        assert_false(procfs_is_alive(old.pid, old.start_time));
+        assert_int_not_equal(running().pid, old.pid);
+        assert_int_equal(probe("owe", 1, owed), PROBE_BEFORE);
+        assert_false(temp_host_has(&t, "run/pawl/web.stop"));
+}
+
+static void test_a_stop_cut_short_is_finished_or_put_back(void **state) {
+        (void)state;
+        for (int is_put_back = 0; is_put_back <= 1; is_put_back++) {
+                ProcFile old = start_slow_to_end();
+                _cleanup_(value_freep) Value *before = capture("stop"), *args = args_new("stop");
+                die_while_stopping("stop", 2, before);
+                assert_true(procfs_is_alive(old.pid, old.start_time));
+                assert_int_equal(probe("stop", 2, before), PROBE_PARTIAL);
+                assert_int_equal(manager_process.verify(&t.host, args, NULL, &err), -ESTALE);
+                if (is_put_back) {
+                        assert_int_equal(revert("stop", 2, before), 0);
+                        assert_int_not_equal(running().pid, old.pid);
+                } else {
+                        assert_int_equal(apply("stop", 2, before), 0);
+                        assert_int_equal(probe("stop", 2, before), PROBE_AFTER);
+                }
+                assert_false(procfs_is_alive(old.pid, old.start_time));
+                assert_false(temp_host_has(&t, "run/pawl/web.stop"));
+        }
+}
+
+/* Ctrl-C while the old program is waited for: the same, without any death. */
+static void test_an_interrupted_stop_is_not_taken_for_none(void **state) {
+        (void)state;
+        ProcFile old = start_slow_to_end();
+        _cleanup_(value_freep) Value *owed = capture("owe"), *paid = capture("pay");
+        t.cancel = SIGINT;
+        assert_int_equal(apply("pay", 5, paid), -ECANCELED);
+        t.cancel = 0;
+        assert_int_equal(revert("owe", 1, owed), 0);
+        assert_int_not_equal(running().pid, old.pid);
+}
+
 static void collect_line(void *userdata, const char *text, size_t n_text) {
         char *all = userdata;
         size_t used = strlen(all);
@@ -571,6 +644,9 @@ int main(void) {
                 TEST(test_verify_notices_a_program_that_died),
                 TEST(test_dying_before_the_proc_file_leaves_no_program),
                 TEST(test_dying_before_the_gate_leaves_no_program),
+                TEST(test_what_was_told_to_end_is_not_what_was_there_before),
+                TEST(test_a_stop_cut_short_is_finished_or_put_back),
+                TEST(test_an_interrupted_stop_is_not_taken_for_none),
                 TEST(test_a_large_log_is_rotated_at_start_and_read_across),
                 TEST(test_a_log_without_an_end_of_line_counts_its_last_line),
                 TEST(test_following_goes_on_after_a_rotation),
