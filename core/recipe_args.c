@@ -379,7 +379,8 @@ bool has_port_to_check(const Target *t) {
 
 bool has_health(const Target *t) {
         const Value *health = value_get(t->spec, "health");
-        return health && strcmp(value_get_text_or(health, "type", "none"), "none") != 0;
+        bool is_asked = strcmp(value_get_text_or(health, "type", "none"), "none") != 0;
+        return is_asked || value_get_int(health, "consecutive", 1) > 1;
 }
 
 bool has_prune(const Target *t) {

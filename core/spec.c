@@ -393,7 +393,7 @@ static int check_format(const SpecNode *node, bool is_required, Error *err) {
         return 0;
 }
 
-/* A worker does not listen, so that nobody can ask it. */
+/* A worker does not listen, so that nobody can ask it: it is looked at three times, one second apart, and must live each time. */
 static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         SpecNode port = node_get(node, "port"), health = node_get(node, "health");
         const char *type = value_get_text_or(value_get(spec, "health"), "type", "");
@@ -402,13 +402,13 @@ static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         if (health.value && strcmp(type, "none") != 0)
                 return spec_refuse(&health, "Write health: none, or leave it out.", err,
                                    "a worker has no port that \"health\" could ask");
-        Value *none = value_new_map();
-        int r = none ? value_set_text(none, "type", "none", err) : error_no_memory(err);
-        if (r < 0) {
-                value_free(none);
-                return r;
-        }
-        return value_set(spec, "health", none, err);
+        _cleanup_(value_freep) Value *lives = value_new_map();
+        int r = lives ? value_set_text(lives, "type", "none", err) : error_no_memory(err);
+        if (r == 0)
+                r = value_set_int(lives, "consecutive", 3, err);
+        if (r == 0)
+                r = value_set_int(lives, "interval_usec", (int64_t)USEC_PER_SEC, err);
+        return r < 0 ? r : value_set(spec, "health", TAKE_PTR(lives), err);
 }
 
 static int finish(const SpecNode *node, Value *spec, Error *err) {

@@ -163,7 +163,7 @@ static const SpecKey notify_keys[] = {
 const SpecKey spec_keys[] = {
         {"pawl",         SPEC_TEXT,     NULL,      .text = "the format of this file: 1; needed"},
         {"name",         SPEC_SERVICE,  NULL,      .text = "the service; otherwise the name of the file", .flags = SPEC_REQUIRED},
-        {"kind",         SPEC_CHOICE,   "service", .text = "worker: no port, no health check", .choices = "service worker"},
+        {"kind",         SPEC_CHOICE,   "service", .text = "worker: no port; it must live for 2 s instead of answering", .choices = "service worker"},
         {"version",      SPEC_VERSION,  NULL,      .text = "otherwise sha- and 12 digits of the content's hash"},
         {"source",       SPEC_MAP,      NULL,      .text = "what to deploy: a path, a url, or a map", .flags = SPEC_REQUIRED, .keys = source_keys, .short_key = source_short},
         {"runtime",      SPEC_MAP,      "auto",    .text = "what runs it", .keys = runtime_keys, .short_key = type_short},

@@ -349,9 +349,9 @@ static int fail_ended(const Health *h, Error *err) {
                 (void)snprintf(how, sizeof(how),
                                info.si_code == CLD_EXITED ? "exited with status %d" : "was ended by signal %d",
                                info.si_status);
-        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "%s%s%sthe program %s after %.1f s",
-                          h->target ? "no answer " : "", h->target ? h->target : "", h->target ? ": " : "", how,
-                          MAX(after, 0.0));
+        int r = error_set(err, -EHOSTDOWN, h->target ? ERR_HEALTH : ERR_PROGRAM, NULL,
+                          "%s%s%sthe program %s after %.1f s", h->target ? "no answer " : "",
+                          h->target ? h->target : "", h->target ? ": " : "", how, MAX(after, 0.0));
         log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
         return r;
 }
@@ -444,7 +444,7 @@ static int health_describe(const Value *args, char **ret, Error *err) {
         int r = h.way ? health_target(&h, err) : 0;
         if (r == 0) {
                 *ret = h.target ? text_format("wait for an answer %s", h.target)
-                                : text_format("check that the program runs");
+                                : text_format("see that the program stays up");
                 r = *ret ? 0 : error_no_memory(err);
         }
         health_done(&h);

@@ -112,8 +112,8 @@ static int wait_for_old(const Host *host, const Value *args, Error *err) {
         if (r == -ECANCELED)
                 return error_set(err, r, why.code, NULL, "%s", why.message);
         if (r < 0)
-                host_log(host, LOG_WARNING, "%s was started again but does not answer: %s",
-                         value_get_text(args, "service"), why.message);
+                host_log(host, LOG_WARNING, "%s was started again but does not %s: %s", value_get_text(args, "service"),
+                         why.code == ERR_PROGRAM ? "stay up" : "answer", why.message);
         return 0;
 }
 
@@ -165,8 +165,7 @@ static int pay_apply(const Host *host, const Value *args, const Now *now, StepRe
         int r = step_stop(host, args, err);
         if (r == 0)
                 r = step_start(host, args, &started, err);
-        return r < 0 ? r
-                     : started_result(&started, stopped_at, is_there ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
+        return r < 0 ? r : started_result(&started, stopped_at, is_there ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
 }
 
 static int start_apply(const Host *host, const Value *args, const Now *now, StepResult *ret, Error *err) {

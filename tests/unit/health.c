@@ -127,6 +127,33 @@ static void test_a_program_that_is_killed_says_by_what(void **state) {
         assert_memory_equal(err.message, "the program was ended by signal 9 after ", 40);
 }
 
+/* Nobody asks a worker: it must live each time it is looked at. */
+static Value *settle_args(void) {
+        Value *args = args_new("none", 10 * USEC_PER_SEC);
+        value_set_int(args, "consecutive", 3, NULL);
+        value_set_int(args, "interval_usec", 200000, NULL);
+        return args;
+}
+
+static void test_a_program_that_nobody_asks_must_stay_up(void **state) {
+        (void)state;
+        start(",\"sleep\",\"60000\"");
+        _cleanup_(value_freep) Value *args = settle_args();
+        uint64_t begin = clock_boot_usec();
+        assert_int_equal(apply_only(args), 0);
+        assert_true(clock_boot_usec() - begin >= 400000);
+}
+
+static void test_a_program_that_nobody_asks_and_that_ends_has_failed(void **state) {
+        (void)state;
+        start(",\"print\",\"no queue\",\"sleep\",\"100\",\"exit\",\"3\"");
+        _cleanup_(value_freep) Value *args = settle_args();
+        assert_int_equal(apply_only(args), -EHOSTDOWN);
+        assert_int_equal(err.code, ERR_PROGRAM);
+        assert_memory_equal(err.message, "the program exited with status 3 after ", 39);
+        assert_string_equal(err.detail, "no queue");
+}
+
 static void test_silence_ends_with_the_deadline(void **state) {
         (void)state;
         char expected[256];
@@ -252,6 +279,8 @@ int main(void) {
                 TEST(test_a_child_of_the_service_may_hold_the_port),
                 TEST(test_a_program_that_exits_fails_at_once),
                 TEST(test_a_program_that_is_killed_says_by_what),
+                TEST(test_a_program_that_nobody_asks_must_stay_up),
+                TEST(test_a_program_that_nobody_asks_and_that_ends_has_failed),
                 TEST(test_silence_ends_with_the_deadline),
                 TEST(test_a_foreign_listener_is_not_the_service),
                 TEST(test_a_service_that_is_not_running_fails),

@@ -200,7 +200,7 @@ static const struct { const char *text, *path, *json; } values[] = {
          "[{\"url\":\"https://x/y\",\"events\":[],\"attempts\":3,\"timeout_usec\":10000000},{\"url\":\"https://z\",\"events\":[\"failed\"],\"attempts\":3,\"timeout_usec\":500000}]"},
         {SMALLEST "health: none\n",                   "health",    "{\"type\":\"none\"}"},
         {SMALLEST "health: {type: none, attempts: 3}\n", "health", "{\"type\":\"none\"}"},
-        {SMALLEST "kind: worker\n",                   "health",    "{\"type\":\"none\"}"},
+        {SMALLEST "kind: worker\n",                   "health",    "{\"type\":\"none\",\"consecutive\":3,\"interval_usec\":1000000}"},
         {SMALLEST "health: {preset: dw, path: /h, attempts: 2}\n", "health",
          "{\"type\":\"http\",\"host\":\"127.0.0.1\",\"path\":\"/h\",\"start_usec\":0,\"attempts\":2,\"interval_usec\":5000000,\"timeout_usec\":10000000,"
          "\"deadline_usec\":0,\"backoff_milli\":1000,\"max_interval_usec\":0,\"consecutive\":1,\"scheme\":\"http\",\"status\":200}"},
