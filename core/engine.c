@@ -75,6 +75,7 @@ Engine *engine_free(Engine *e) {
                 return NULL;
         journal_free(e->journal);
         http_free(e->http);
+        bus_free(e->bus);
         seal_key_free(e->host_key);
         value_free(e->config);
         value_free(e->origins);
@@ -269,6 +270,8 @@ static int host_init(Engine *e, Error *err) {
         const char *ca_file = value_get_text(e->config, "http.ca_file");
         HttpOptions http = {.user_agent = "pawl/" PAWL_VERSION, .ca_file = ca_file && *ca_file ? ca_file : NULL};
         int r = http_new(&http, &e->http, err);
+        if (r == 0)
+                r = bus_new(&e->bus, err);
         if (r < 0)
                 return r;
         e->wait_usec = (uint64_t)value_get_int(e->config, "wait", 0);
@@ -276,7 +279,8 @@ static int host_init(Engine *e, Error *err) {
                          .root_path = e->root_path,
                          .config = e->config,
                          .calls = &e->host_calls,
-                         .http = e->http};
+                         .http = e->http,
+                         .bus = e->bus};
         memcpy(e->host.boot, e->boot, sizeof(e->boot));
         if (e->journal)
                 hex_encode(journal_id(e->journal), 4, e->host.tag);

@@ -16,6 +16,7 @@ struct Engine {
         SealKey *host_key; /* NULL: READ */
         Value *config, *origins;
         Http *http;
+        Bus *bus;
         uint8_t boot[BOOT_ID_SIZE];
         Error *config_why; /* ENGINE_DOCTOR: why the defaults count; NULL: they do not */
         uint64_t wait_usec;

@@ -52,6 +52,7 @@ typedef struct Prefetched {
 } Prefetched;
 
 typedef struct Http Http;
+typedef struct Bus Bus;
 
 typedef struct Host {
         int root;              /* directory descriptor; all paths in arguments are relative to it */
@@ -67,6 +68,7 @@ typedef struct Host {
         const Value *config;    /* host configuration as a map; borrowed */
         const HostCalls *calls; /* may be NULL */
         Http *http; /* may be NULL: made on first use is not possible; planning and running always have one */
+        Bus *bus;   /* may be NULL where only files are worked on; connects by itself on first use */
         const Prefetched *prefetched;
         size_t n_prefetched;
 } Host;
@@ -259,3 +261,12 @@ void http_reply_done(HttpReply *r);
 
 /* 0 when there is a reply, whatever its status; negative otherwise, with ret->outcome telling NOT_SENT and REPLY_LOST apart (ret is then filled as well). */
 int http_request(const Host *host, const HttpRequest *request, HttpReply *ret, Error *err);
+
+/* ---- Bus -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The connection to the host's systemd (managers/bus.h). Nothing is connected before the first call that needs it. */
+int bus_new(Bus **ret, Error *err);
+Bus *bus_free(Bus *b);
+static inline void bus_freep(Bus **b) {
+        *b = bus_free(*b);
+}
