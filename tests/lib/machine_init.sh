@@ -109,4 +109,4 @@ pivot_root . mnt
 # shellcheck disable=SC2016 # of the machine, not of the host
 exec chroot . /bin/sh -c 'umount -l /mnt && exec env -i container=pawl-test "container_uuid=$(cat /etc/machine-id)" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-        /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no'
+        /lib/systemd/systemd --system --unit=multi-user.target --show-status=no'
