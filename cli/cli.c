@@ -93,11 +93,12 @@ int cli_engine_options(Cli *cli, EngineOptions *ret, ConfigOverride **ret_overri
         return 0;
 }
 
-int cli_engine(Cli *cli, Engine **ret, Error *err) {
+static int engine_open_for(Cli *cli, EngineAccess access, Engine **ret, Error *err) {
         _cleanup_free_ ConfigOverride *overrides = NULL;
         EngineOptions options;
         int r = cli->engine ? 0 : cli_engine_options(cli, &options, &overrides, err);
         if (r == 0 && !cli->engine) {
+                options.access = access;
                 if (options.access == ENGINE_WRITE || options.access == ENGINE_REPAIR)
                         signals_catch();
                 r = engine_open(&options, &cli->engine, err);
@@ -105,6 +106,15 @@ int cli_engine(Cli *cli, Engine **ret, Error *err) {
         if (r == 0)
                 *ret = cli->engine;
         return r;
+}
+
+int cli_engine(Cli *cli, Engine **ret, Error *err) {
+        return engine_open_for(cli, accesses[cli->options->command->need], ret, err);
+}
+
+int cli_engine_for_writing(Cli *cli, Engine **ret, Error *err) {
+        cli->engine = engine_free(cli->engine);
+        return engine_open_for(cli, ENGINE_WRITE, ret, err);
 }
 
 /* ---- Answer ------------------------------------------------------------------------------------------------------ */

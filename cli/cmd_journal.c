@@ -87,7 +87,9 @@ int cmd_journal_export(Cli *cli, Value **ret, Error *err) {
 
 /* "point …/current to v2: it points elsewhere": the step, and why it failed. */
 static char *record_what(const Value *record) {
-        const char *what = value_get_text(record, "what"), *why = value_get_text(value_get(record, "body"), "message");
+        const Value *body = value_get(record, "body");
+        const char *what = value_get_text(record, "what"),
+                   *why = value_get_text_or(body, "message", value_get_text(body, "text"));
         _cleanup_free_ char *cut = text_cut(why, WHY_MAX);
         return text_format("%s%s%s", what ? what : "", what && cut ? ": " : "", cut ? cut : "");
 }

@@ -39,7 +39,11 @@ static const struct {
 /* "running, told to stop, interrupted (1042): run "pawl recover"" */
 static void state_text(const Value *s, char *ret, size_t size) {
         const char *note = value_get_text(s, "note");
-        int n = snprintf(ret, size, "%s%s%s", value_get_text_or(s, "state", "?"), note ? ", " : "", note ? note : "");
+        bool is_unchecked = value_get_bool(s, "unchecked", false);
+        int n = snprintf(ret, size, "%s%s%s%s", value_get_text_or(s, "state", "?"), note ? ", " : "", note ? note : "",
+                         is_unchecked ? ", on hold since the journal was repaired: run \"pawl check\"" : "");
+        if (is_unchecked)
+                return;
         for (size_t i = 0; i < ELEMENTSOF(open_states); i++) {
                 int64_t tx = value_get_int(s, open_states[i].key, 0);
                 if (tx <= 0 || n <= 0 || (size_t)n >= size)
@@ -168,10 +172,22 @@ void show_inspect(Cli *cli, const Value *inspect) {
 
 /* ---- Check ------------------------------------------------------------------------------------------------------- */
 
+/* Looking needs no right to change anything. Only where a hold can be lifted is the journal opened again, to write. */
 int cmd_check(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
+        const char *service = word_or_null(cli, 0);
+        bool accept = option_is(cli->options, FLAG_ACCEPT);
+        if (accept && !service)
+                return error_set(err, -EINVAL, ERR_USAGE, "What differs is accepted service by service.",
+                                 "--accept needs a SERVICE");
         int r = cli_engine(cli, &engine, err);
-        return r < 0 ? r : engine_check(engine, word_or_null(cli, 0), ret, err);
+        if (r == 0)
+                r = engine_check(engine, service, accept, ret, err);
+        if (value_get_int(*ret, "liftable", 0) == 0)
+                return r;
+        *ret = value_free(*ret);
+        r = cli_engine_for_writing(cli, &engine, err);
+        return r < 0 ? r : engine_check(engine, service, accept, ret, err);
 }
 
 static void show_artifacts(Cli *cli, const Value *service) {
@@ -190,8 +206,15 @@ static void show_artifacts(Cli *cli, const Value *service) {
                 out_raw(&cli->out, why ? why : "", why ? strlen(why) : 0);
                 out_raw(&cli->out, "\n", 1);
         }
+        const char *name = value_get_text_or(service, "service", "?"), *hold = value_get_text(service, "hold");
+        bool is_change = hold && strcmp(hold, "kept") != 0;
         if (n_shown == 0 && !cli->out.is_quiet)
-                out_print(&cli->out, "%s  ok\n", value_get_text_or(service, "service", "?"));
+                out_print(&cli->out, "%s  ok\n", name);
+        if (is_change)
+                out_print(&cli->out, "%s  %s\n", name,
+                          strcmp(hold, "accepted") == 0 ? "taken as it is: no longer on hold" : "no longer on hold");
+        else if (hold)
+                out_print(&cli->out, "%s  on hold since the journal was repaired\n", name);
 }
 
 void show_check(Cli *cli, const Value *check) {

@@ -38,6 +38,9 @@ static const char recover_more[] =
         "Puts back or finishes what a crash or a failure left open; without TX, all of it, and starts what\n"
         "was last told to run. For a transaction on hold a person decides: --keep leaves what is there,\n"
         "--restore puts the captured back.\n";
+static const char check_more[] =
+        "After \"pawl journal repair\" every service is on hold until this found it as the journal says;\n"
+        "where something differs, --accept takes it as it is.\n";
 static const char status_more[] =
         "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as\n"
         "list.\n";
@@ -56,8 +59,8 @@ const Command commands[] = {
          "stop a service and take it away", remove_more, cmd_change, show_outcome},
         {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, PLAN_FLAGS, true,
          "show what a command would do", plan_more, cmd_plan, show_nothing},
-        {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
-         "compare the host with what was deployed", NULL, cmd_check, show_check},
+        {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, FLAG_BIT(ACCEPT), false,
+         "compare the host with what was deployed", check_more, cmd_check, show_check},
         {"list",     "", 0, 0, WORD_NONE, NEED_READ, 0, false,
          "all services", NULL, cmd_list, show_list},
         {"status",   "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,

@@ -107,6 +107,7 @@ static const Field finished_fields[] = {
 static const Field note_fields[] = {
         { 1, "level",    FIELD_INT,  FIELD_REQUIRED, 1, NULL},
         { 2, "text",     FIELD_TEXT, FIELD_REQUIRED, 1, NULL},
+        { 3, "rows",     FIELD_ANY,  0,              1, NULL}, /* of the journal's own: a hold that is lifted */
         FIELD_END,
 };
 

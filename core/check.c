@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Does the host still hold what was committed? Each artifact is looked at by the manager that made it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/text.h"
 #include "core/engine_state.h"
+#include "core/lock.h"
 #include "core/rows.h"
 #include "core/secrets.h"
+#include "core/unchecked.h"
 
 typedef struct Check {
         Engine *engine;
@@ -16,6 +19,10 @@ typedef struct Check {
         const char *open;    /* what to do about a transaction that has not ended; NULL: none of a service with drift */
         int64_t n_processes; /* of n_drift */
         char start[ERROR_HINT_MAX]; /* for the first of those */
+        bool accept;
+        int64_t n_liftable,
+                n_accepted; /* services that an ENGINE_WRITE would release; of n_drift, what a person took as it is */
+        char hold[ERROR_HINT_MAX]; /* for the first service that stays on hold */
 } Check;
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -148,9 +155,32 @@ static int advise(Check *c, const char *service, const Value *row, int64_t n_pro
         return r;
 }
 
+/* On hold since the journal was repaired: released where everything could be compared and nothing differs, or where a person says so. */
+static int hold_check(Check *c, const char *service, int64_t n_drift, bool is_compared, Value *item, Error *err) {
+        const char *word = "kept";
+        bool is_same = n_drift == 0 && is_compared;
+        int r = unchecked_is(c->engine, service, err);
+        if (r <= 0)
+                return r;
+        if (is_same || c->accept) {
+                bool is_lifted = c->engine->access == ENGINE_WRITE;
+                c->n_liftable++;
+                r = is_lifted ? unchecked_lift(c->engine, service, !is_same, err) : 0;
+                word = !is_lifted ? word : is_same ? "lifted" : "accepted";
+                c->n_accepted += is_lifted ? n_drift : 0;
+        } else if (!c->hold[0]) {
+                (void)snprintf(
+                        c->hold, sizeof(c->hold),
+                        "\"pawl check %s --accept\" takes it as it is and lifts its hold; then \"pawl apply\" brings it back "
+                        "to its spec.",
+                        service);
+        }
+        return r < 0 ? r : value_set_text(item, "hold", word, err);
+}
+
 static int service_check(Check *c, const char *service, Value *row, Value *services, Error *err) {
         _cleanup_(value_freep) Value *item = value_new_map();
-        int64_t n_drift = c->n_drift, n_processes = c->n_processes;
+        int64_t n_drift = c->n_drift, n_processes = c->n_processes, n_skipped = c->n_skipped;
         c->artifacts = value_new_array();
         int r = item && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
         row_open(c->engine, row);
@@ -168,7 +198,71 @@ static int service_check(Check *c, const char *service, Value *row, Value *servi
         r = value_set(item, "artifacts", TAKE_PTR(c->artifacts), err);
         if (r == 0 && c->n_drift > n_drift)
                 r = advise(c, service, row, n_processes, err);
+        if (r == 0)
+                r = hold_check(c, service, c->n_drift - n_drift, c->n_skipped == n_skipped, item, err);
         return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
+}
+
+/* What is released must not change between looking and saying so. */
+static int service_check_locked(Check *c, const char *service, Value *services, Error *err) {
+        _cleanup_free_ char *lock = text_format("service-%s", service);
+        _cleanup_close_ int fd = -1;
+        _cleanup_(value_freep) Value *rows = NULL;
+        char key[ROW_KEY_MAX];
+        if (!lock || row_key(key, "service/%s", service) < 0)
+                return error_no_memory(err);
+        int r = c->engine->access == ENGINE_WRITE ? lock_take(c->engine, lock, &fd, err) : 0;
+        if (r == 0)
+                r = engine_rows(c->engine, key, 0, &rows, err);
+        Value *row = value_get(rows, key);
+        return r < 0 || !row ? r : service_check(c, service, row, services, err);
+}
+
+/* Known only from a transaction that has not ended: what it came to is lost, and there is nothing to compare. */
+static int unfinished_check(Check *c, const Value *open, Value *services, Error *err) {
+        _cleanup_(value_freep) Value *item = value_new_map();
+        const char *service = value_get_text_or(open, "service", "?");
+        int64_t tx = value_get_int(open, "tx", 0);
+        _cleanup_free_ char *name = text_format("transaction %" PRId64, tx);
+        c->artifacts = value_new_array();
+        int r = item && name && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
+        if (r == 0)
+                r = add_result(c, name, "drift", "whether it was completed is not known", err);
+        c->n_drift++;
+        if (r < 0) {
+                c->artifacts = value_free(c->artifacts);
+                return r;
+        }
+        r = value_set(item, "artifacts", TAKE_PTR(c->artifacts), err);
+        if (r == 0 && !c->hold[0])
+                (void)snprintf(c->hold, sizeof(c->hold),
+                               "\"pawl recover %" PRId64
+                               " --keep all\" leaves what is there, \"--restore all\" puts back what was.",
+                               tx);
+        if (r == 0)
+                r = hold_check(c, service, 1, true, item, err);
+        return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
+}
+
+/* *ret_found stays as it is where there is none. */
+static int unfinished_checks(Check *c, const char *service, bool *ret_found, Value *services, Error *err) {
+        _cleanup_(value_freep) Value *opens = NULL;
+        int r = engine_rows(c->engine, "open/", 0, &opens, err);
+        for (size_t i = 0; r == 0 && i < value_count(opens); i++) {
+                const Value *open = opens->map.entries[i].value;
+                const char *name = value_get_text_or(open, "service", "?");
+                _cleanup_(value_freep) Value *row = NULL;
+                char key[ROW_KEY_MAX];
+                if ((service && strcmp(name, service) != 0) || row_key(key, "service/%s", name) < 0)
+                        continue;
+                r = unchecked_is(c->engine, name, err);
+                if (r == 1 && (r = engine_row(c->engine, key, &row, err)) == -ENOENT) {
+                        *ret_found = true;
+                        r = unfinished_check(c, open, services, err);
+                }
+                r = MIN(r, 0);
+        }
+        return r;
 }
 
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
@@ -183,8 +277,10 @@ static int services_check(Check *c, const char *service, Value *services, Error 
                 if (service && strcmp(name, service) != 0)
                         continue;
                 is_found = true;
-                r = service_check(c, name, entry->value, services, err);
+                r = service_check_locked(c, name, services, err);
         }
+        if (r == 0)
+                r = unfinished_checks(c, service, &is_found, services, err);
         if (r < 0 || is_found)
                 return r;
         _cleanup_(value_freep) Value *none = NULL;
@@ -192,8 +288,8 @@ static int services_check(Check *c, const char *service, Value *services, Error 
         return MIN(r, 0);
 }
 
-int engine_check(Engine *e, const char *service, Value **ret, Error *err) {
-        Check c = {.engine = e};
+int engine_check(Engine *e, const char *service, bool accept, Value **ret, Error *err) {
+        Check c = {.engine = e, .accept = accept};
         _cleanup_(value_freep) Value *result = value_new_map(), *services = value_new_array();
         int r = result && services ? 0 : error_no_memory(err);
         host_key_try(e);
@@ -205,12 +301,15 @@ int engine_check(Engine *e, const char *service, Value **ret, Error *err) {
                 r = value_set_int(result, "drift", c.n_drift, err);
         if (r == 0)
                 r = value_set_int(result, "skipped", c.n_skipped, err);
+        if (r == 0)
+                r = value_set_int(result, "liftable", c.n_liftable, err);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(result);
-        if (c.n_drift == 0)
+        if (c.n_drift == c.n_accepted)
                 return 0;
-        const char *hint = c.open ? c.open
+        const char *hint = c.hold[0] ? c.hold
+                           : c.open  ? c.open
                            : c.n_processes == c.n_drift
                                    ? c.start
                                    : "\"pawl apply\" brings it back to its spec; hand edits are kept unless "

@@ -290,12 +290,18 @@ static void look_lmdb(Engine *e, Finding *f) {
 }
 
 static void look_open(Engine *e, Finding *f) {
-        _cleanup_(value_freep) Value *rows = NULL;
+        _cleanup_(value_freep) Value *rows = NULL, *unchecked = NULL;
         Error why = ERROR_INIT;
-        if (engine_rows(e, "open/", 0, &rows, &why) < 0) {
+        int r = engine_rows(e, "open/", 0, &rows, &why);
+        if (r == 0)
+                r = engine_rows(e, "unchecked/", 0, &unchecked, &why);
+        if (r < 0) {
                 found_error(f, FINDING_PROBLEM, &why);
                 return;
         }
+        if (value_count(unchecked) > 0)
+                found(f, FINDING_PROBLEM, "Run \"pawl check\".",
+                      "on hold since the journal was repaired: %zu of the services", value_count(unchecked));
         for (size_t i = 0; i < value_count(rows); i++) {
                 const Value *row = rows->map.entries[i].value;
                 OpenState state = engine_open_state(e, row, NULL);

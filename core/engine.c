@@ -343,8 +343,10 @@ int engine_row(Engine *e, const char *key, Value **ret, Error *err) {
         if (e->host_key && value_has_secret(row)) {
                 r = secrets_tx_key(e->journal, e->host_key, (uint64_t)value_get_int(row, "tx", 0), &seal, err);
                 if (r == -ENOENT)
-                        return error_set(err, -ENOKEY, ERR_SEAL_KEY, NULL, "the key of the secrets in \"%s\" is gone",
-                                         key);
+                        return error_set(
+                                err, -ENOKEY, ERR_SEAL_KEY,
+                                "\"pawl remove\" works without it and keeps the data; then deploy the service again.",
+                                "the key of the secrets in \"%s\" is gone", key);
                 if (r == 0)
                         r = unseal_tree(seal, row, err);
                 if (r < 0)

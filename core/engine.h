@@ -99,8 +99,8 @@ int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error 
 
 /* ---- Looking -------------------------------------------------------------------------------------------------------------- */
 
-/* {services: [{name, version, port, route, state, note, hold?: tx, interrupted?: tx, in_progress?: tx}]}; interrupted stands beside hold
- * where nothing is stuck: `pawl recover` settles it without a person. */
+/* {services: [{name, version, port, route, state, note, hold?: tx, interrupted?: tx, in_progress?: tx, unchecked?: true}]}; interrupted stands
+ * beside hold where nothing is stuck: `pawl recover` settles it without a person. unchecked: on hold since the journal was repaired. */
 int engine_list(Engine *e, Value **ret, Error *err);
 /* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases: [..], open: {tx, flow, ...}, last: history entry.
  * ERR_NO_SERVICE with "did you mean". */
@@ -113,8 +113,13 @@ int engine_inspect(Engine *e, const char *service, Value **ret, Error *err);
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err);
 /* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step, what, time, ..., body}]} */
 int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);
-/* {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}]}], drift: n, skipped: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. */
-int engine_check(Engine *e, const char *service, Value **ret, Error *err);
+/*
+ * {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}], hold?: "kept"|"lifted"|"accepted"}], drift: n,
+ * skipped: n, liftable: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. hold: the service was on hold since the journal was
+ * repaired. With ENGINE_WRITE the hold of what was found as the rows say is lifted (with ENGINE_READ only counted as liftable), and with
+ * `accept` that of what differs as well.
+ */
+int engine_check(Engine *e, const char *service, bool accept, Value **ret, Error *err);
 /* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a damaged journal open the
  * engine with ENGINE_DOCTOR: it is then verified, and opened for reading only when it is sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
@@ -136,6 +141,7 @@ int engine_journal_list(Engine *e, uint64_t from, size_t limit, Value **ret, Err
 /* {sound: bool, records, problem, bad_seq}; unsound is ERR_JOURNAL_DAMAGED with *ret filled. */
 int engine_journal_verify(Engine *e, Value **ret, Error *err);
 int engine_journal_rebuild(Engine *e, Value **ret, Error *err);
+/* {..., repaired: bool, on_hold: number of services that wait for engine_check()} */
 int engine_journal_repair(Engine *e, Value **ret, Error *err);
 /* One JSON object per record, redacted, through `line`. */
 int engine_journal_export(Engine *e, void (*line)(void *userdata, const char *text), void *userdata, Error *err);

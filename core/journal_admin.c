@@ -263,10 +263,22 @@ static int repair_body(uint64_t lost_from, uint64_t lost_to, void **ret, size_t 
                 r = body_encode(RECORD_REPAIR, body, NULL, &data, ret_size, NULL);
         if (r < 0)
                 return r;
-        engine_say(e, LOG_WARNING, "records %llu to %llu are lost", (unsigned long long)lost_from,
-                   (unsigned long long)lost_to);
+        if (lost_to >= lost_from)
+                engine_say(e, LOG_WARNING, "records %llu to %llu are lost", (unsigned long long)lost_from,
+                           (unsigned long long)lost_to);
         *ret = data;
         return 0;
+}
+
+/* How many services wait for a comparison now. */
+static int count_unchecked(Engine *e, const JournalOptions *options, Value *report, Error *err) {
+        size_t n = 0;
+        int r = journal_open(options, JOURNAL_READ, &e->journal, err);
+        if (r == 0)
+                r = journal_row_count(e->journal, "unchecked/", &n, err);
+        if (r == 0 && n > 0)
+                engine_say(e, LOG_WARNING, "every service is on hold until \"pawl check\" has compared it");
+        return r < 0 ? r : value_set_int(report, "on_hold", (int64_t)n, err);
 }
 
 int engine_journal_repair(Engine *e, Value **ret, Error *err) {
@@ -287,6 +299,8 @@ int engine_journal_repair(Engine *e, Value **ret, Error *err) {
         r = report_value(&report, &v, err);
         if (r == 0)
                 r = value_set_bool(v, "repaired", !was_sound, err);
+        if (r == 0)
+                r = count_unchecked(e, &options, v, err);
         if (r == 0 && value_count(e->warnings) > 0)
                 r = value_set(v, "warnings", value_copy(e->warnings), err);
         if (r < 0)

@@ -13,6 +13,7 @@
 #include "core/engine_state.h"
 #include "core/names.h"
 #include "core/rows.h"
+#include "core/unchecked.h"
 
 /* clang-format off */
 static const char *const state_words[] = {
@@ -52,6 +53,9 @@ static const Value *open_find(const Value *opens, const char *service) {
 /* "hold" stands beside "interrupted" as well: both block the service, but only one needs a person. */
 static int add_open(View *v, Error *err) {
         const Value *open = open_find(v->opens, v->service);
+        int is_unchecked = unchecked_is(v->engine, v->service, err);
+        if (is_unchecked < 0 || (is_unchecked && value_set_bool(v->item, "unchecked", true, err) < 0))
+                return -EIO;
         if (!open)
                 return 0;
         int64_t tx = value_get_int(open, "tx", 0);

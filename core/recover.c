@@ -11,6 +11,7 @@
 #include "core/recover.h"
 #include "core/rows.h"
 #include "core/txn.h"
+#include "core/unchecked.h"
 
 static int report_new(const Trail *t, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map();
@@ -260,7 +261,10 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
                 return r < 0 ? r : value_append(reports, TAKE_PTR(report), err);
         }
         Error why = ERROR_INIT;
-        r = recover_tx(e, tx, request, &report, &why);
+        bool is_asked_for = request->tx != 0 || request->mode == RECOVER_DRY_RUN;
+        r = is_asked_for ? 0 : unchecked_refuse(e, value_get_text_or(row, "service", "?"), &why);
+        if (r == 0)
+                r = recover_tx(e, tx, request, &report, &why);
         if (r < 0 && (why.code == ERR_JOURNAL_IO || request->tx != 0))
                 return error_set(err, r, why.code, why.hint, "%s", why.message);
         if (r < 0) { /* one that cannot be read holds up its own service, and no other */
@@ -276,6 +280,16 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
 }
 
 /* ---- After a reboot ------------------------------------------------------------------------------------------------------------ */
+
+/* What is half way is not started by itself; a person may. */
+static int is_on_hold(Engine *e, const char *service, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        int r = engine_rows(e, "open/", 0, &rows, err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++)
+                if (strcmp(value_get_text_or(rows->map.entries[i].value, "service", ""), service) == 0)
+                        r = error_set(err, -EBUSY, ERR_ON_HOLD, NULL, "it is on hold, and is not started");
+        return r;
+}
 
 /* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
 static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) {
@@ -295,7 +309,7 @@ static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) 
                         continue;
                 Request request = {.kind = REQUEST_START, .service = name};
                 Error why = ERROR_INIT;
-                if (engine_run(e, &request, &outcome, &why) == 0)
+                if (is_on_hold(e, name, &why) == 0 && engine_run(e, &request, &outcome, &why) == 0)
                         r = value_append_text(started, name, err);
                 else if (why.code == ERR_JOURNAL_IO)
                         return error_set(err, -EIO, ERR_JOURNAL_IO, why.hint, "%s", why.message);

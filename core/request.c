@@ -15,6 +15,7 @@
 #include "core/rows.h"
 #include "core/secrets.h"
 #include "core/target.h"
+#include "core/unchecked.h"
 
 #define PLAN_TRIES 8
 
@@ -149,12 +150,29 @@ static int was_answered(Engine *e, const Request *request, Value **ret, int *ret
         return 1;
 }
 
-static int settle_dead(Engine *e, const char *service, Value **ret_reports, Error *err) {
+/* What runs on a hold all the same: people must be able to end, or to bring up, what is there. */
+static bool is_possible_on_hold(RequestKind kind) {
+        return kind == REQUEST_START || kind == REQUEST_STOP;
+}
+
+static int settle_dead(Engine *e, const Request *request, Value **ret_reports, Error *err) {
         _cleanup_(value_freep) Value *reports = value_new_array();
-        int r = reports ? recover_service(e, service, reports, err) : error_no_memory(err);
+        const char *service = request_service(request);
+        Error why = ERROR_INIT;
+        int r = reports ? unchecked_refuse(e, service, &why) : error_no_memory(&why);
+        if (r == -EBUSY && is_possible_on_hold(request->kind)) {
+                engine_say(e, LOG_WARNING, "%s", why.message);
+                return 0;
+        }
+        if (r < 0)
+                return error_set(err, r, why.code, why.hint, "%s", why.message);
+        r = recover_service(e, service, reports, err);
         if (r < 0)
                 return r;
-        if (r == SETTLE_STAYS) {
+        if (r == SETTLE_STAYS && is_possible_on_hold(request->kind)) {
+                engine_say(e, LOG_WARNING, "%s is on hold: \"pawl recover --dry-run\" shows why", service);
+                r = 0;
+        } else if (r == SETTLE_STAYS) {
                 int64_t tx = value_get_int(value_at(reports, value_count(reports) - 1), "tx", 0);
                 r = error_set(
                         err, -EBUSY, ERR_ON_HOLD,
@@ -242,7 +260,7 @@ int engine_run(Engine *e, const Request *request, Value **ret, Error *err) {
         lock = text_format("service-%s", request_service(request));
         r = lock ? lock_take(e, lock, &fd, why) : error_no_memory(why);
         if (r == 0)
-                r = settle_dead(e, request_service(request), &reports, why);
+                r = settle_dead(e, request, &reports, why);
         if (r == 0 && (answered = was_answered(e, request, &outcome, &r, why)) < 0)
                 r = answered;
         if (r == 0 && answered == 0)

@@ -79,6 +79,19 @@ static int apply_begin(JournalWrite *w, const Record *record, const Value *body,
         return row_put(w, key, row, err);
 }
 
+/* The last that was known of a service is settled, so there is nothing to compare it with. */
+static int forget_unchecked(JournalWrite *w, const char *service, Error *err) {
+        _cleanup_row_list_ RowList list = {0};
+        char key[ROW_KEY_MAX];
+        if (row_key(key, "service/%s", service) < 0)
+                return 0;
+        int r = journal_write_get_row(w, key, &list, err);
+        if (r != -ENOENT)
+                return r;
+        (void)row_key(key, "unchecked/%s", service);
+        return journal_write_row_drop(w, key, err);
+}
+
 static int apply_end(JournalWrite *w, const Record *record, const Value *body, Error *err) {
         _cleanup_row_list_ RowList list = {0};
         _cleanup_(value_freep) Value *row = NULL;
@@ -97,6 +110,8 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
                 }
                 if (r == 0)
                         r = journal_write_row_drop(w, key, err);
+                if (r == 0)
+                        r = forget_unchecked(w, value_get_text_or(row, "service", "?"), err);
                 if (r < 0)
                         return r;
         }
@@ -123,6 +138,40 @@ static int apply_checkpoint(JournalWrite *w, const Value *body, Error *err) {
         return r < 0 ? r : rows_put(w, value_get(body, "rows"), err);
 }
 
+static int unchecked_put(JournalWrite *w, const Record *record, const Value *body, const char *service, Error *err) {
+        _cleanup_(value_freep) Value *row = value_new_map();
+        char key[ROW_KEY_MAX];
+        int r = row ? row_key(key, "unchecked/%s", service) : error_no_memory(err);
+        if (r < 0)
+                return error_set(err, r, ERR_FAILED, NULL, "the name of a service is too long");
+        r = value_set_text(row, "service", service, err);
+        if (r == 0)
+                r = value_set_int(row, "seq", (int64_t)record->seq, err);
+        if (r == 0)
+                r = value_set_int(row, "from", value_get_int(body, "from", 0), err);
+        if (r == 0)
+                r = value_set_int(row, "to", value_get_int(body, "to", 0), err);
+        return r < 0 ? r : row_put(w, key, row, err);
+}
+
+/* Every service that is known, if only from a transaction that has not ended: its END may be among what is lost. */
+static int apply_repair(JournalWrite *w, const Record *record, const Value *body, Error *err) {
+        static const char services[] = "service/";
+        _cleanup_row_list_ RowList list = {0}, opens = {0};
+        int r = journal_write_get_rows(w, services, &list, err);
+        for (size_t i = 0; r == 0 && i < list.n; i++)
+                r = unchecked_put(w, record, body, list.rows[i].key + strlen(services), err);
+        if (r == 0)
+                r = journal_write_get_rows(w, "open/", &opens, err);
+        for (size_t i = 0; r == 0 && i < opens.n; i++) {
+                _cleanup_(value_freep) Value *row = NULL;
+                r = body_decode_row(&opens.rows[i], NULL, &row, err);
+                if (r == 0)
+                        r = unchecked_put(w, record, body, value_get_text_or(row, "service", "?"), err);
+        }
+        return r;
+}
+
 int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *err) {
         switch (record->kind) {
         case RECORD_BEGIN:
@@ -133,13 +182,18 @@ int rows_apply(JournalWrite *w, const Record *record, const Value *body, Error *
                 return apply_commit(w, record, body, err);
         case RECORD_CHECKPOINT:
                 return apply_checkpoint(w, body, err);
+        case RECORD_REPAIR:
+                return apply_repair(w, record, body, err);
+        case RECORD_NOTE:
+                return rows_put(w, value_get(body, "rows"), err);
         default:
                 return 0;
         }
 }
 
 static bool record_has_rows(RecordKind kind) {
-        return kind == RECORD_BEGIN || kind == RECORD_END || kind == RECORD_COMMIT || kind == RECORD_CHECKPOINT;
+        return kind == RECORD_BEGIN || kind == RECORD_END || kind == RECORD_COMMIT || kind == RECORD_CHECKPOINT ||
+               kind == RECORD_REPAIR || kind == RECORD_NOTE;
 }
 
 int rows_fold(JournalWrite *w, const Record *record, void *userdata, Error *err) {

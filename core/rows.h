@@ -10,6 +10,7 @@
  *   port/<n>                 {service, tx}
  *   held/<name>/<version>    {why, sha256, tx}
  *   history/<name>/<tx>      how a transaction ended
+ *   unchecked/<name>         {service, seq, from, to}: on hold since the REPAIR `seq`, which lost the records from..to (unchecked.h)
  *
  * <tx> in a key is 16 hex digits, so that key order is order.
  */

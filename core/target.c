@@ -530,9 +530,23 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         return r < 0 ? r : choose_prune(t, err);
 }
 
+/* With its secrets open, or, where their key is lost, sealed: nothing of what is done with it needs them. */
+static int row_as_is(Target *t, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        Error why = ERROR_INIT;
+        char key[ROW_KEY_MAX];
+        int r = engine_service_row(t->engine, t->service, &t->row, &why);
+        if (r == 0 || why.code != ERR_SEAL_KEY || row_key(key, "service/%s", t->service) < 0)
+                return r == 0 ? 0 : error_set(err, r, why.code, why.hint, "%s", why.message);
+        r = engine_rows(t->engine, key, 0, &rows, err);
+        if (r == 0)
+                t->row = value_copy(value_get(rows, key));
+        return r < 0 || t->row ? r : error_no_memory(err);
+}
+
 /* Remove, start, stop, restart: the service as it is. */
 static int target_as_is(Target *t, const Request *request, Error *err) {
-        int r = engine_service_row(t->engine, t->service, &t->row, err);
+        int r = row_as_is(t, err);
         _cleanup_free_ char *data = name_data_dir(t->service);
         bool only_data = r == -ENOENT && request->purge && data && fs_exists(t->engine->root, data);
         if (only_data) /* it was removed before, and its data was kept */

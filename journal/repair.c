@@ -12,9 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "journal/salvage.h"
 
 enum { BATCH = 1000, TURNS_MAX = 1000 };
+
+/* A transaction that has no END yet, and the record in front of its BEGIN. */
+typedef struct OpenTx {
+        uint64_t tx;
+        Anchor before;
+} OpenTx;
 
 typedef struct Repair {
         const JournalOptions *options;
@@ -26,6 +33,8 @@ typedef struct Repair {
         unsigned n_batch;
         uint64_t n_taken;
         uint64_t highest; /* greatest seq seen anywhere */
+        OpenTx *open;     /* owned; in the order of their BEGINs */
+        size_t n_open;
 } Repair;
 
 /* ---- Taking records ---- */
@@ -59,6 +68,26 @@ static int batch_end(Repair *p, Error *err) {
         return p->write ? journal_commit(&p->write, err) : 0;
 }
 
+static int open_add(Repair *p, uint64_t tx, Error *err) {
+        const JournalState *s = &p->write->state;
+        OpenTx *more = realloc(p->open, (p->n_open + 1) * sizeof(*more));
+        if (!more)
+                return error_no_memory(err);
+        p->open = more;
+        p->open[p->n_open] = (OpenTx){.tx = tx, .before.seq = s->head_seq};
+        memcpy(p->open[p->n_open++].before.hash, s->head_hash, sizeof(s->head_hash));
+        return 0;
+}
+
+static void open_drop(Repair *p, uint64_t tx) {
+        for (size_t i = 0; i < p->n_open; i++)
+                if (p->open[i].tx == tx) {
+                        p->n_open--;
+                        memmove(&p->open[i], &p->open[i + 1], (p->n_open - i) * sizeof(OpenTx));
+                        return;
+                }
+}
+
 static int take_record(Repair *p, Slice raw, Error *err) {
         Record record;
         if (record_decode(raw.data, raw.size, &record, NULL) < 0)
@@ -72,9 +101,13 @@ static int take_record(Repair *p, Slice raw, Error *err) {
         JournalState *s = &p->write->state;
         if (!record_follows(&record, s->head_seq + 1) || memcmp(record.prev, s->head_hash, sizeof(s->head_hash)) != 0)
                 return 0;
-        r = journal_append_raw(p->write->txn, s, &record, raw, err);
+        r = record.kind == RECORD_BEGIN ? open_add(p, record.seq, err) : 0;
+        if (r == 0)
+                r = journal_append_raw(p->write->txn, s, &record, raw, err);
         if (r < 0)
                 return r;
+        if (record.kind == RECORD_END)
+                open_drop(p, record.tx);
         if (record.kind == RECORD_GENESIS)
                 memcpy(s->id, s->head_hash, sizeof(s->id));
         p->write->is_changed = true;
@@ -205,11 +238,9 @@ static int damaged_name(const JournalOptions *o, char **ret, Error *err) {
 
 /* The new one first takes the name under which the damaged one will stay: then the exchange is the last step, and at no
  * moment is the damaged one called journal.new, which is removed on sight. */
-static int put_in_place(const JournalOptions *o, const JournalReport *report, Error *err) {
+static int put_in_place(const JournalOptions *o, const Anchor *anchor, Error *err) {
         _cleanup_free_ char *aside = journal_name(o, "journal.new"), *path = journal_name(o, "journal");
         _cleanup_free_ char *bad = journal_name(o, "journal.bad"), *kept = NULL;
-        Anchor anchor = {.seq = report->head_seq};
-        memcpy(anchor.hash, report->head_hash, sizeof(anchor.hash));
         if (!aside || !path || !bad)
                 return error_no_memory(err);
         int r = damaged_name(o, &kept, err);
@@ -217,11 +248,20 @@ static int put_in_place(const JournalOptions *o, const JournalReport *report, Er
                 r = fs_sync_tree(o->root, aside, err);
         if (r == 0)
                 r = fs_rename_durably(o->root, aside, kept, err);
+        fault_point("repair-before-exchange");
         if (r == 0)
                 r = fs_publish_exchange(o->root, kept, path, err);
+        fault_point("repair-after-exchange");
         if (r == 0)
-                r = anchor_write(o, &anchor, err);
+                r = anchor_write(o, anchor, err);
         return r < 0 ? r : fs_unlink_durably(o->root, bad, err);
+}
+
+/* The anchor is never past the BEGIN of a transaction that has not ended: what it has passed, reading holds to have ended. */
+static Anchor anchor_for(const Repair *p, const JournalReport *report) {
+        Anchor head = {.seq = report->head_seq};
+        memcpy(head.hash, report->head_hash, sizeof(head.hash));
+        return p->n_open > 0 ? p->open[0].before : head;
 }
 
 static int build(Repair *p, JournalReport *ret, Error *err) {
@@ -256,6 +296,21 @@ static int is_sound(const JournalOptions *o, JournalReport *ret, Error *err) {
         return ret->problem[0] == '\0';
 }
 
+/* So that a repair that dies half way is known for one: until it is done again, nothing is changed. */
+static int mark(const JournalOptions *o, const char *bad, const JournalReport *report, Error *err) {
+        const char *text = report->problem[0] ? report->problem : "the journal is damaged";
+        return fs_exists(o->root, bad) ? 0 : fs_replace_durably(o->root, bad, text, strlen(text), 0600, err);
+}
+
+/* A repair that died behind the exchange has left the anchor of the damaged journal, which may be past what is open in this one. */
+static int unmark(const JournalOptions *o, const char *bad, Error *err) {
+        _cleanup_free_ char *anchor = journal_name(o, "journal.head");
+        if (!anchor)
+                return error_no_memory(err);
+        int r = fs_exists(o->root, bad) ? fs_unlink_durably(o->root, anchor, err) : 0;
+        return r < 0 ? r : fs_unlink_durably(o->root, bad, err);
+}
+
 int journal_repair(const JournalOptions *o, const JournalRepair *how, JournalReport *ret, Error *err) {
         Repair repair = {.options = o, .how = how};
         _cleanup_close_ int lock = -1;
@@ -272,12 +327,16 @@ int journal_repair(const JournalOptions *o, const JournalRepair *how, JournalRep
                 return r;
         if (r == 1) {
                 *ret = report;
-                r = fs_unlink_durably(o->root, bad, err);
+                r = unmark(o, bad, err);
                 return r < 0 ? r : 1;
         }
-        r = build(&repair, &report, err);
+        r = mark(o, bad, &report, err);
         if (r == 0)
-                r = put_in_place(o, &report, err);
+                r = build(&repair, &report, err);
+        Anchor anchor = anchor_for(&repair, &report);
+        if (r == 0)
+                r = put_in_place(o, &anchor, err);
+        free(repair.open);
         if (r == 0)
                 *ret = report;
         return r;

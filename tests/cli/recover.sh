@@ -78,6 +78,12 @@ for decision in keep restore; do
         run upgrade web --source "$FILES/web-v1" -v v9
         status 7
         has err 'web is on hold'
+        run restart web
+        status 7
+        run stop web # what is there can be ended all the same
+        status 0
+        has out '✓ web stopped'
+        has err 'warning: web is on hold: "pawl recover --dry-run" shows why'
         run list
         status 0
         has out 'on hold ('
@@ -92,6 +98,8 @@ for decision in keep restore; do
         run list
         lacks out 'on hold'
         [ "$decision" = restore ] || ln -sfn releases/v2 "$ROOT/opt/pawl/web/current"
+        run -q start web
+        status 0
 done
 check "what was captured is back" test "$(readlink "$ROOT/opt/pawl/web/current")" = releases/v2
 run recover 999999 --keep all

@@ -136,7 +136,7 @@ static void a_service_that_is_not_there_is_said_with_the_one_meant(void **state)
         err = ERROR_INIT;
         assert_int_equal(engine_inspect(e, "web", &v, &err), -ENOENT);
         err = ERROR_INIT;
-        assert_int_equal(engine_check(e, "web", &v, &err), -ENOENT);
+        assert_int_equal(engine_check(e, "web", false, &v, &err), -ENOENT);
         assert_null(v);
 }
 
@@ -213,12 +213,12 @@ static void check_opens_what_it_compares_and_tells_drift(void **state) {
         hand_end(&h, "done");
         put(w, "etc/pawl/web/env", "A=hunter2\n", 0600);
         e = world_open(w, ENGINE_READ);
-        must(engine_check(e, NULL, &v, err));
+        must(engine_check(e, NULL, false, &v, err));
         assert_int_equal(value_get_int(v, "drift", -1), 0);
         assert_int_equal(value_get_int(v, "skipped", -1), 0);
         v = value_free(v);
         put(w, "etc/pawl/web/env", "A=hunter3\n", 0600);
-        assert_true(engine_check(e, "web", &v, &why) < 0);
+        assert_true(engine_check(e, "web", false, &v, &why) < 0);
         assert_int_equal(why.code, ERR_DRIFT);
         assert_int_equal(error_exit_status(why.code), 9);
         assert_int_equal(value_get_int(v, "drift", -1), 1);
@@ -241,7 +241,7 @@ static void without_its_key_a_secret_is_not_checked_but_the_rest_is_shown(void *
         must(fs_unlink_durably(w->root, PAWL_DIR "/seal.key", err));
         e = world_open(w, ENGINE_READ);
         must(engine_status(e, "web", &status, err));
-        must(engine_check(e, "web", &v, err));
+        must(engine_check(e, "web", false, &v, err));
         assert_int_equal(value_get_int(v, "skipped", -1), 1);
         assert_true(engine_doctor(e, &doctor, NULL) < 0);
         assert_non_null(doctor);
