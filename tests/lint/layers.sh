@@ -146,7 +146,7 @@ function strip(line,   i, c, d, n, quote) {
 BEGIN {
         home("^lmdb[.]h$", "^journal/store[.]c$", "journal/store.c")
         home("^curl/", "^managers/http[.]c$", "managers/http.c")
-        home("^sodium([.]h$|/)", "^core/base/(digest|seal|random)[.]c$", "core/base/digest.c and seal.c")
+        home("^sodium([.]h$|/)", "^core/base/(digest|seal|signature)[.]c$", "core/base/digest.c, seal.c and signature.c")
         home("^cbor([.]h$|/)", "^core/base/cbor[.]c$", "core/base/cbor.c")
         home("^jansson[.]h$", "^core/base/json[.]c$", "core/base/json.c")
         home("^yaml[.]h$", "^core/(spec_)?yaml[.]c$", "core/yaml.c")
