@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -120,14 +121,30 @@ static char *name_from_source(const char *source) {
         return name;
 }
 
+static bool is_repo(const char *source) {
+        return strncmp(source, "github:", 7) == 0 || strncmp(source, "gitea:", 6) == 0;
+}
+
+/* "github:owner/Web_App" → "web-app": a repository's name has no version behind it, whatever it looks like. */
+static char *name_from_repo(const char *source) {
+        const char *begin = strrchr(source, '/');
+        char *name = strdup(begin ? begin + 1 : strchr(source, ':') + 1);
+        for (char *s = name; s && *s; s++)
+                *s = *s == '_' || *s == '.' ? '-' : (char)tolower((unsigned char)*s);
+        return name;
+}
+
 static int raw_source(const Options *o, const char *source, Value *raw, Error *err) {
-        const char *sha256 = option_text(o, FLAG_SHA256);
-        if (!sha256)
+        const char *sha256 = option_text(o, FLAG_SHA256), *asset = option_text(o, FLAG_ASSET);
+        const char *key = is_repo(source) ? "repo" : strstr(source, "://") ? "url" : "path";
+        if (!sha256 && !asset)
                 return value_set_text(raw, "source", source, err);
         Value *map = value_new_map();
         int r = value_set(raw, "source", map, err);
         if (r == 0)
-                r = value_set_text(map, strstr(source, "://") ? "url" : "path", source, err);
+                r = value_set_text(map, key, source, err);
+        if (r == 0)
+                r = value_set_text(map, "asset", asset, err);
         return r < 0 ? r : value_set_text(map, "sha256", sha256, err);
 }
 
@@ -148,8 +165,10 @@ static int raw_runtime(const Options *o, Value *raw, Error *err) {
 
 static int spec_from_flags(const Options *o, const char *source, Value **ret, Error *err) {
         const char *name = option_text(o, FLAG_NAME);
-        _cleanup_free_ char *derived = name ? NULL : name_from_source(source), *cwd = getcwd(NULL, 0);
+        _cleanup_free_ char *derived = NULL, *cwd = getcwd(NULL, 0);
         _cleanup_(value_freep) Value *raw = value_new_map();
+        if (!name)
+                derived = is_repo(source) ? name_from_repo(source) : name_from_source(source);
         int r = raw && cwd && (name || derived) ? value_set_text(raw, "pawl", "1", err) : error_no_memory(err);
         if (r == 0)
                 r = value_set_text(raw, "name", name ? name : derived, err);
@@ -172,7 +191,7 @@ static int spec_from_flags(const Options *o, const char *source, Value **ret, Er
 
 /* Flags that would need the whole table of keys again. */
 static int refuse_flags(const Options *o, Error *err) {
-        static const FlagId refused[] = {FLAG_NAME, FLAG_HEALTH, FLAG_USER, FLAG_SHA256};
+        static const FlagId refused[] = {FLAG_NAME, FLAG_HEALTH, FLAG_USER, FLAG_SHA256, FLAG_ASSET};
         for (size_t i = 0; i < ELEMENTSOF(refused); i++)
                 if (option_is(o, refused[i]))
                         return error_set(err, -EINVAL, ERR_USAGE, "Write it into the spec.",
@@ -212,15 +231,44 @@ static bool is_spec_file(const char *word) {
                S_ISREG(st.st_mode);
 }
 
-static int ask_spec(const Options *o, const char *word, Value **ret, Error *err) {
+/* Looking opens its own engine, so that nothing is made for a word that may be wrong. */
+static bool has_owner(Cli *cli) {
+        _cleanup_free_ ConfigOverride *overrides = NULL;
+        _cleanup_(engine_freep) Engine *engine = NULL;
+        EngineOptions options;
+        if (cli_engine_options(cli, &options, &overrides, NULL) < 0)
+                return false;
+        options.access = ENGINE_READ;
+        return engine_open(&options, &engine, NULL) == 0 &&
+               *value_get_text_or(engine_config(engine), "github.owner", "") != '\0';
+}
+
+/* "owner/name", or a name alone where the host knows whose: a repository on GitHub. */
+static bool is_repo_word(Cli *cli, const char *word) {
+        static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        size_t n = strspn(word, letters);
+        if (n == 0 || word[0] == '.')
+                return false;
+        if (!word[n])
+                return has_owner(cli);
+        size_t m = word[n] == '/' ? strspn(word + n + 1, letters) : 0;
+        return m > 0 && !word[n + 1 + m] && word[n + 1] != '.';
+}
+
+static int ask_spec(Cli *cli, const char *word, Value **ret, Error *err) {
         struct stat st;
+        const Options *o = cli->options;
         if (is_spec_file(word))
                 return spec_with_flags(o, word, ret, err);
-        if (!strstr(word, "://") && stat(word, &st) < 0)
-                return error_set(err, -ENOENT, ERR_USAGE,
-                                 "Give a spec (.yaml), a program, a directory, an archive, or a url.",
-                                 "there is no \"%s\"", word);
-        return spec_from_flags(o, word, ret, err);
+        if (strstr(word, "://") || is_repo(word) || stat(word, &st) == 0)
+                return spec_from_flags(o, word, ret, err);
+        if (!is_repo_word(cli, word))
+                return error_set(
+                        err, -ENOENT, ERR_USAGE,
+                        "Give a spec (.yaml), a program, a directory, an archive, a url, or owner/name on GitHub.",
+                        "there is no \"%s\"", word);
+        _cleanup_free_ char *repo = text_format("github:%s", word);
+        return repo ? spec_from_flags(o, repo, ret, err) : error_no_memory(err);
 }
 
 /* ---- Apply ------------------------------------------------------------------------------------------------------- */
@@ -313,7 +361,7 @@ static int check_one(const Options *o, RequestKind kind, size_t n_words, Error *
                 return error_set(err, -EINVAL, ERR_USAGE, NULL, "--all goes with no service, version or source");
         if (!is_all && n_words != 1)
                 return error_set(err, -EINVAL, ERR_USAGE, NULL, "%s needs one %s", request_name(kind),
-                                 kind == REQUEST_DEPLOY    ? "spec, path or url"
+                                 kind == REQUEST_DEPLOY    ? "spec, path, url or repository"
                                  : kind == REQUEST_UPGRADE ? "SERVICE, or --all"
                                                            : "SERVICE");
         return 0;
@@ -331,7 +379,7 @@ int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_wor
         if (kind != REQUEST_DEPLOY)
                 return ask_one(cli->options, n_words > 0 ? words[0] : NULL, a, err);
         a->name = is_spec_file(words[0]) ? strdup(words[0]) : NULL;
-        r = ask_spec(cli->options, words[0], &a->spec, err);
+        r = ask_spec(cli, words[0], &a->spec, err);
         a->request.spec = a->spec;
         a->request.overwrite = option_is(cli->options, FLAG_OVERWRITE);
         return r;

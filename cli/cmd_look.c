@@ -127,7 +127,8 @@ void show_status(Cli *cli, const Value *s) {
                 return;
         }
         text_label(cli, "Service", value_get_text(s, "name"));
-        text_label(cli, "Source", value_get_text(value_get(s, "source"), "location"));
+        const Value *source = value_get(s, "source");
+        text_label(cli, "Source", value_get_text_or(source, "what", value_get_text(source, "location")));
         text_label(cli, "Version", value_get_text(s, "version"));
         text_label(cli, "Previous", value_get_text(s, "previous"));
         (void)snprintf(number, sizeof(number), "%" PRId64, value_get_int(s, "port", 0));

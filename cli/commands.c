@@ -7,7 +7,7 @@
 
 /* clang-format off */
 #define SPEC_FLAGS    (FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(ENV) | FLAG_BIT(HEALTH) | FLAG_BIT(USER) | \
-                       FLAG_BIT(SHA256) | FLAG_BIT(OVERWRITE))
+                       FLAG_BIT(SHA256) | FLAG_BIT(ASSET) | FLAG_BIT(OVERWRITE))
 #define RECOVER_FLAGS (FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE))
 #define UPGRADE_FLAGS (FLAG_BIT(VERSION) | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(OVERWRITE))
 #define PLAN_FLAGS (SPEC_FLAGS | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(PURGE))
@@ -15,9 +15,11 @@
 /* clang-format on */
 
 static const char deploy_more[] =
-        "Deploys a spec file (.yaml), a program, directory or archive, or a url. The service must not\n"
+        "Deploys a spec file (.yaml), a program, directory or archive, a url, or a release on GitHub\n"
+        "(owner/name, or github:owner/name; gitea:owner/name for Gitea and Forgejo). The service must not\n"
         "exist yet (else: pawl apply, pawl upgrade). With a spec file only -v, -p and -e may be given;\n"
         "they win over what the file says. What follows \"--\" is the program to run:\n"
+        "  pawl deploy example/web --asset \"{name}-{version}-{os}-{arch}.tar.gz\"\n"
         "  pawl deploy ./web-v1 -p 3000 -e LOG=debug -- ./web --listen 127.0.0.1:{port}\n";
 static const char apply_more[] =
         "Makes each service what its spec says: deploys it, changes it, or finds nothing to do. Without a\n"
@@ -49,7 +51,7 @@ static const char status_more[] =
 const Command commands[] = {
         {"apply",    "[SPEC...]", 0, ANY_NUMBER, WORD_FILE, NEED_WRITE, FLAG_BIT(OVERWRITE) | FLAG_BIT(RETRY), false,
          "make services what their specs say", apply_more, cmd_apply, show_nothing},
-        {"deploy",   "SPEC|PATH|URL", 1, 1, WORD_FILE, NEED_WRITE, SPEC_FLAGS, true,
+        {"deploy",   "SPEC|PATH|URL|REPO", 1, 1, WORD_FILE, NEED_WRITE, SPEC_FLAGS, true,
          "deploy a new service", deploy_more, cmd_change, show_outcome},
         {"upgrade",  "[SERVICE]", 0, 1, WORD_SERVICE, NEED_WRITE, UPGRADE_FLAGS, false,
          "switch a service to another version", upgrade_more, cmd_change, show_outcome},

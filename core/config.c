@@ -25,6 +25,7 @@ typedef enum ConfigType {
         CONFIG_TEXT,
         CONFIG_INT,
         CONFIG_DURATION,
+        CONFIG_BOOL,
         CONFIG_RANGE,
 } ConfigType;
 
@@ -89,6 +90,12 @@ static const struct {
         {"naming.prefix", is_prefix,     "1 to 6 characters of a to z, 0 to 9 and single hyphens, with a letter in front"},
         {"http.ca_file",  is_absolute,   "an absolute path"},
         {"notify.url",    is_url,        "a URL beginning with https:// or http://"},
+        {"github.url",    is_url,        "a URL beginning with https:// or http://"},
+        {"gitea.url",     is_url,        "a URL beginning with https:// or http://"},
+        {"github.ca_file",    is_absolute, "an absolute path"},
+        {"gitea.ca_file",     is_absolute, "an absolute path"},
+        {"github.token_file", is_absolute, "an absolute path"},
+        {"gitea.token_file",  is_absolute, "an absolute path"},
 };
 /* clang-format on */
 
@@ -135,6 +142,7 @@ static int read_range(const SpecNode *node, Value **ret, Error *err) {
 static int read_value(const SpecNode *node, const ConfigKey *key, Value **ret, Error *err) {
         static const SpecKey number = {.type = SPEC_INT, .min = 1, .max = CONFIG_INT_MAX};
         static const SpecKey duration = {.type = SPEC_DURATION, .min = 0, .max = 30 * 86400 * (int64_t)USEC_PER_SEC};
+        static const SpecKey truth = {.type = SPEC_BOOL};
         switch (key->type) {
         case CONFIG_TEXT:
                 return read_text(node, ret, err);
@@ -142,6 +150,8 @@ static int read_value(const SpecNode *node, const ConfigKey *key, Value **ret, E
                 return spec_read_scalar(node, &number, ret, err);
         case CONFIG_DURATION:
                 return spec_read_scalar(node, &duration, ret, err);
+        case CONFIG_BOOL:
+                return spec_read_scalar(node, &truth, ret, err);
         case CONFIG_RANGE:
                 return read_range(node, ret, err);
         }
@@ -374,7 +384,9 @@ int config_template(char **ret, Error *err) {
         text_add(&t, "# Configuration of pawl on this host. Every key is shown with its default.\n");
         for (size_t i = 0; i < N_KEYS; i++) {
                 const ConfigKey *key = &config_keys[i];
-                text_addf(&t, "\n# %s\n#%s: %s\n", key->text, key->name, *key->otherwise ? key->otherwise : "\"\"");
+                const char *text = key->otherwise;
+                const char *quote = key->type == CONFIG_TEXT && (!*text || *text == '{') ? "\"" : "";
+                text_addf(&t, "\n# %s\n#%s: %s%s%s\n", key->text, key->name, quote, text, quote);
         }
         char *text = text_take(&t);
         if (!text)

@@ -63,8 +63,9 @@ int args_data_dir(const Target *t, Value **ret, Error *err) {
         return r < 0 ? r : value_set_int(*ret, "gid", pw->pw_gid, err);
 }
 
-static bool source_is_url(const Target *t) {
-        return strcmp(value_get_text_or(value_get(t->spec, "source"), "type", ""), "url") == 0;
+static bool source_is_remote(const Target *t) {
+        const Source *source = source_by_type(value_get_text_or(value_get(t->spec, "source"), "type", ""));
+        return source && source->is_remote;
 }
 
 int args_fetch(const Target *t, Value **ret, Error *err) {
@@ -76,9 +77,10 @@ int args_fetch(const Target *t, Value **ret, Error *err) {
             (r = value_set_text(*ret, "url", value_get_text(t->source, "location"), err)) < 0 ||
             (r = value_set_text(*ret, "sha256", value_get_text(t->source, "sha256"), err)) < 0 ||
             (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0 ||
-            (r = value_set_text(*ret, "ca_file", value_get_text(source, "ca_file"), err)) < 0)
+            (r = value_set_text(*ret, "ca_file", value_get_text(source, "ca_file"), err)) < 0 ||
+            (r = value_set_text(*ret, "provider", value_get_text(t->source, "provider"), err)) < 0)
                 return r;
-        return 0;
+        return value_set_text(*ret, "what", value_get_text(t->source, "what"), err);
 }
 
 /* What is started, when it is a program of the release: NULL where exec leads elsewhere. */
@@ -101,7 +103,7 @@ int args_tree(const Target *t, Value **ret, Error *err) {
             (r = value_set_int(*ret, "max_size", value_get_int(source, "max_size", 0), err)) < 0 ||
             (r = value_set_text(*ret, "entry", release_entry(t), err)) < 0)
                 return r;
-        return source_is_url(t) ? 0 : value_set_text(*ret, "from", value_get_text(t->source, "location"), err);
+        return source_is_remote(t) ? 0 : value_set_text(*ret, "from", value_get_text(t->source, "location"), err);
 }
 
 int args_port(const Target *t, Value **ret, Error *err) {
@@ -369,7 +371,7 @@ bool wants_data(const Target *t) {
 }
 
 bool needs_fetch(const Target *t) {
-        return !t->release_exists && source_is_url(t);
+        return !t->release_exists && source_is_remote(t);
 }
 
 bool has_port_to_check(const Target *t) {

@@ -148,25 +148,84 @@ static int read_key(const SpecNode *node, const SpecKey *key, const SpecDefault 
 
 /* ---- What involves several keys ------------------------------------------------------------------------------------------------------ */
 
-static int check_source(const SpecNode *node, Value *map, Error *err) {
+typedef struct SourceKind {
+        const char *type, *needs, *takes;
+} SourceKind;
+
+/* clang-format off */
+static const SourceKind source_kinds[] = {
+        {"path",   "path", "type path sha256 max_size"},
+        {"url",    "url",  "type url sha256 max_size ca_file"},
+        {"github", "repo", "type repo asset version checksums public_key sha256 max_size"},
+        {"gitea",  "repo", "type repo url asset version checksums public_key sha256 max_size"},
+};
+/* clang-format on */
+
+static bool source_is_release(const Value *source) {
+        return value_get(source, "repo") != NULL;
+}
+
+/* From the type, or from what is written beside it. NULL: from neither. */
+static const SourceKind *source_kind(const SpecNode *node, const Value *map) {
         SpecNode path = node_get(node, "path"), url = node_get(node, "url");
-        const char *type = value_get_text(map, "type");
-        if (!type && !path.value == !url.value)
-                return spec_refuse(node, NULL, err, "\"source\" needs either a path or a url");
-        bool is_path = type ? strcmp(type, "path") == 0 : path.value != NULL;
-        const SpecNode *wanted = is_path ? &path : &url, *other = is_path ? &url : &path;
-        if (!wanted->value)
-                return spec_refuse(node, NULL, err, "\"%s\" is missing", wanted->path);
-        if (other->value)
-                return spec_refuse_key(other, NULL, err, "\"%s\" cannot stand beside \"%s\"", other->path,
-                                       wanted->path);
-        SpecNode ca_file = node_get(node, "ca_file");
-        if (is_path && ca_file.value)
-                return spec_refuse_key(&ca_file, NULL, err, "\"source.ca_file\" is for a url");
-        if (!is_path && strncmp(value_get_text_or(map, "url", ""), "http://", 7) == 0 && !value_get(map, "sha256"))
+        const char *type = value_get_text(map, "type"), *repo = value_get_text(map, "repo");
+        if (!type && repo)
+                type = strncmp(repo, "gitea:", 6) == 0 || (url.value && !strchr(repo, ':')) ? "gitea" : "github";
+        if (!type && !path.value != !url.value)
+                type = path.value ? "path" : "url";
+        for (size_t i = 0; type && i < ELEMENTSOF(source_kinds); i++)
+                if (strcmp(source_kinds[i].type, type) == 0)
+                        return &source_kinds[i];
+        return NULL;
+}
+
+static int refuse_source_key(const SpecNode *node, const SourceKind *kind, const char *name, Error *err) {
+        SpecNode at = node_get(node, name);
+        if (strcmp(name, "ca_file") == 0)
+                return spec_refuse_key(
+                        &at,
+                        kind->needs[0] == 'r'
+                                ? "What a forge's certificate must be is the host's: github.ca_file, gitea.ca_file."
+                                : NULL,
+                        err, "\"source.ca_file\" is for a url");
+        if (strcmp(name, "path") == 0 || strcmp(name, "url") == 0 || strcmp(name, "repo") == 0)
+                return spec_refuse_key(&at, NULL, err, "\"%s\" cannot stand beside \"source.%s\"", at.path,
+                                       kind->needs);
+        return spec_refuse_key(&at, NULL, err, "\"%s\" is not for a source of type %s", at.path, kind->type);
+}
+
+/* "github:owner/name" says what the type says. */
+static int check_repo(const SpecNode *node, const SourceKind *kind, Value *map, Error *err) {
+        SpecNode repo = node_get(node, "repo");
+        const char *text = value_get_text(map, "repo"), *colon = text ? strchr(text, ':') : NULL;
+        if (!colon)
+                return 0;
+        size_t n = (size_t)(colon - text);
+        if (strlen(kind->type) != n || strncmp(kind->type, text, n) != 0)
+                return spec_refuse(&repo, NULL, err, "\"source.repo\" begins with %.*s and the type is %s", (int)n,
+                                   text, kind->type);
+        return value_set(map, "repo", value_new_text(colon + 1), err);
+}
+
+static int check_source(const SpecNode *node, Value *map, Error *err) {
+        const SourceKind *kind = source_kind(node, map);
+        SpecNode url = node_get(node, "url");
+        if (!kind)
+                return spec_refuse(node, NULL, err, "\"source\" needs a path, a url or a repo");
+        SpecNode wanted = node_get(node, kind->needs);
+        if (!wanted.value)
+                return spec_refuse(node, NULL, err, "\"%s\" is missing", wanted.path);
+        for (size_t i = 0; i < value_count(node->value); i++) {
+                const MapEntry *entry = &node->value->map.entries[i];
+                if (entry->name && !value_is(entry->value, VALUE_NULL) && !spec_words_have(kind->takes, entry->name))
+                        return refuse_source_key(node, kind, entry->name, err);
+        }
+        const char *address = value_get_text_or(map, "url", "");
+        if (strcmp(kind->type, "url") == 0 && strncmp(address, "http://", 7) == 0 && !value_get(map, "sha256"))
                 return spec_refuse(&url, "Add sha256, or use https.", err,
                                    "\"source.url\" is http: it needs \"source.sha256\"");
-        return value_set_text(map, "type", is_path ? "path" : "url", err);
+        int r = check_repo(node, kind, map, err);
+        return r < 0 ? r : value_set_text(map, "type", kind->type, err);
 }
 
 static int check_runtime(const SpecNode *node, Value *map, Error *err) {
@@ -411,7 +470,28 @@ static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         return r < 0 ? r : value_set(spec, "health", TAKE_PTR(lives), err);
 }
 
+/* The tag is the service's version, wherever it stands; "latest" says what a release's absence says. */
+static int finish_version(const SpecNode *node, Value *spec, Error *err) {
+        Value *source = value_get(spec, "source");
+        const char *tag = value_get_text(source, "version"), *version = value_get_text(spec, "version");
+        SpecNode at_source = node_get(node, "source");
+        SpecNode at = value_is(at_source.value, VALUE_MAP) ? node_get(&at_source, "version") : at_source;
+        if (!source_is_release(source))
+                return 0;
+        if (tag && version && strcmp(tag, version) != 0)
+                return spec_refuse_key(&at, "Keep one of the two.", err,
+                                       "\"source.version\" is another than \"version\"");
+        int r = tag && !version ? value_set(spec, "version", value_new_text(tag), err) : 0;
+        value_remove(source, "version");
+        if (r == 0 && strcmp(value_get_text_or(spec, "version", ""), "latest") == 0)
+                value_remove(spec, "version");
+        return r;
+}
+
 static int finish(const SpecNode *node, Value *spec, Error *err) {
+        int r = finish_version(node, spec, err);
+        if (r < 0)
+                return r;
         value_remove(spec, "pawl");
         if (strcmp(value_get_text_or(spec, "kind", ""), "worker") == 0)
                 return finish_worker(node, spec, err);

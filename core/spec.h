@@ -12,7 +12,8 @@
  *   name            text, the service
  *   kind            "service" | "worker"
  *   version         text; absent: the source's own, else "sha-" + 12 hex of the content
- *   source          {type: "path", path: absolute} | {type: "url", url}, with sha256?, max_size, ca_file?
+ *   source          {type: "path", path: absolute} | {type: "url", url, ca_file?} | {type: "github", repo} | {type: "gitea", repo, url?}, these two
+ *                   with asset?, checksums?, public_key?; all with sha256?, max_size
  *   runtime         {type: "process", exec: [text...] (may be empty: the program itself), user?, stop_timeout_usec, directory?}
  *   port            int, or 0 for auto; absent for a worker
  *   env             {KEY: text}

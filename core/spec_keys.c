@@ -8,7 +8,9 @@
 #define DAY (86400 * SECOND)
 
 static const char *source_short(const char *text) {
-        return strstr(text, "://") || strncmp(text, "${", 2) == 0 ? "url" : "path";
+        if (strstr(text, "://") || strncmp(text, "${", 2) == 0)
+                return "url";
+        return strncmp(text, "github:", 7) == 0 || strncmp(text, "gitea:", 6) == 0 ? "repo" : "path";
 }
 
 static const char *health_short(const char *text) {
@@ -60,15 +62,18 @@ static const SpecDefault *health_defaults(const char *preset) {
 
 /* clang-format off */
 static const SpecKey source_keys[] = {
-        {"type",       SPEC_CHOICE, NULL,  .text = "path: a program, archive or directory of this host; url: fetched; seen from the other keys",
-         .choices = "path url", .later = "github-release dir image build git compose template"},
+        {"type",       SPEC_CHOICE, NULL,  .text = "path: a program, archive or directory of this host; url: fetched; github, gitea: of a release; seen from the other keys",
+         .choices = "path url github gitea", .later = "dir image build git compose template"},
         {"path",       SPEC_PATH,   NULL,  .text = "what to deploy, relative to the spec"},
-        {"url",        SPEC_FETCH,  NULL,  .text = "what to fetch"},
+        {"url",        SPEC_FETCH,  NULL,  .text = "what to fetch; of type gitea: the server"},
+        {"repo",       SPEC_REPO,   NULL,  .text = "of type github or gitea: owner/name, or name where the host knows the owner"},
+        {"asset",      SPEC_ASSET,  NULL,  .text = "which file of the release: {name} {version} {os} {arch} are filled in; otherwise as the host says"},
+        {"version",    SPEC_VERSION, NULL, .text = "of a release: the same as version"},
+        {"checksums",  SPEC_ASSET,  NULL,  .text = "the release's file of checksums; auto: SHA256SUMS, checksums.txt, .sha256; none", .automatic = ""},
+        {"public_key", SPEC_SIGNER, NULL,  .text = "the minisign key that must have signed the asset or the checksums"},
         {"sha256",     SPEC_SHA256, NULL,  .text = "what the content must hash to; needed for http"},
         {"max_size",   SPEC_SIZE,   "2GB", .text = "more than this is refused", .min = 1, .max = INT64_MAX},
         {"ca_file",    SPEC_PATH,   NULL,  .text = "certificates to trust instead of the system's"},
-        {.name = "repo",       .type = SPEC_LATER},
-        {.name = "asset",      .type = SPEC_LATER},
         {.name = "image",      .type = SPEC_LATER},
         {.name = "pull",       .type = SPEC_LATER},
         {.name = "dockerfile", .type = SPEC_LATER},
@@ -164,8 +169,8 @@ const SpecKey spec_keys[] = {
         {"pawl",         SPEC_TEXT,     NULL,      .text = "the format of this file: 1; needed"},
         {"name",         SPEC_SERVICE,  NULL,      .text = "the service; otherwise the name of the file", .flags = SPEC_REQUIRED},
         {"kind",         SPEC_CHOICE,   "service", .text = "worker: no port; it must live for 2 s instead of answering", .choices = "service worker"},
-        {"version",      SPEC_VERSION,  NULL,      .text = "otherwise sha- and 12 digits of the content's hash"},
-        {"source",       SPEC_MAP,      NULL,      .text = "what to deploy: a path, a url, or a map", .flags = SPEC_REQUIRED, .keys = source_keys, .short_key = source_short},
+        {"version",      SPEC_VERSION,  NULL,      .text = "of a release its tag, or latest; otherwise sha- and 12 digits of the content's hash"},
+        {"source",       SPEC_MAP,      NULL,      .text = "what to deploy: a path, a url, github:owner/name, gitea:owner/name, or a map", .flags = SPEC_REQUIRED, .keys = source_keys, .short_key = source_short},
         {"runtime",      SPEC_MAP,      "auto",    .text = "what runs it", .keys = runtime_keys, .short_key = type_short},
         {"port",         SPEC_PORT,     NULL,      .text = "where it listens, told by PORT and {port}; auto: the lowest that is free", .automatic = "0"},
         {"env",          SPEC_ENV,      NULL,      .text = "variables of the program"},

@@ -25,6 +25,9 @@ typedef enum SpecType {
         SPEC_FILE,    /* a file name */
         SPEC_URL,     /* http or https */
         SPEC_FETCH,   /* http, https or file */
+        SPEC_REPO,    /* owner/name or name, perhaps with "github:" or "gitea:" in front */
+        SPEC_ASSET,   /* a file name with places: {name} {version} {os} {arch} */
+        SPEC_SIGNER,  /* a minisign public key */
         SPEC_CONTENT, /* a text with any characters */
         SPEC_KEY,     /* name of an environment variable */
         SPEC_CHOICE,  /* one of `choices` */

@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/env_file.h"
 #include "core/base/field.h"
+#include "core/base/signature.h"
 #include "core/base/text.h"
 #include "core/spec.h"
 #include "core/spec_value.h"
@@ -161,6 +162,9 @@ static void say_fixed(const SpecKey *key, Text *t) {
                 {SPEC_FILE,    "a file name without \"/\""},
                 {SPEC_URL,     "a URL beginning with https:// or http://"},
                 {SPEC_FETCH,   "a URL beginning with https://, http:// or file:///, without ${...}"},
+                {SPEC_REPO,    "owner/name or a name"},
+                {SPEC_ASSET,   "a file name in which {name}, {version}, {os} and {arch} are filled in"},
+                {SPEC_SIGNER,  "a minisign public key: the last line of minisign.pub"},
                 {SPEC_KEY,     "the name of a variable: letters, digits and _"},
                 {SPEC_ARGV,    "a list of texts"},
                 {SPEC_ENV,     "a map of texts"},
@@ -400,6 +404,41 @@ static int read_fetch(const SpecNode *node, const SpecKey *key, const char *text
         return is_file ? read_text(node, key, text, ret, err) : read_url(node, key, text, ret, err);
 }
 
+static bool is_repo_part(const char *s, size_t n) {
+        size_t m = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+        return n > 0 && n <= 100 && m >= n && s[0] != '.' && !(n >= 4 && strncmp(s + n - 4, ".git", 4) == 0);
+}
+
+static int read_repo(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        const char *colon = strchr(text, ':'), *repo = colon ? colon + 1 : text, *slash = strchr(repo, '/');
+        size_t n = slash ? (size_t)(slash - repo) : strlen(repo);
+        if (!is_repo_part(repo, n) || (slash && !is_repo_part(slash + 1, strlen(slash + 1))))
+                return 1;
+        return read_text(node, key, text, ret, err);
+}
+
+/* Any brace is a place, and every place is one that is filled in. */
+static int read_asset(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        static const char *const places[] = {"{name}",    "{version}",    "{os}",    "{arch}",
+                                             "{{.Name}}", "{{.Version}}", "{{.OS}}", "{{.Arch}}"};
+        if (strchr(text, '/') || strlen(text) > 255)
+                return 1;
+        for (const char *p = strpbrk(text, "{}"); p; p = strpbrk(p, "{}")) {
+                size_t i = 0;
+                while (i < ELEMENTSOF(places) && strncmp(p, places[i], strlen(places[i])) != 0)
+                        i++;
+                if (i == ELEMENTSOF(places))
+                        return 1;
+                p += strlen(places[i]);
+        }
+        return read_text(node, key, text, ret, err);
+}
+
+static int read_signer(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        PublicKey ignored;
+        return public_key_parse(text, &ignored, NULL) < 0 ? 1 : read_text(node, key, text, ret, err);
+}
+
 static int read_key(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         (void)node, (void)key;
         return env_key_is_valid(text) ? give(value_new_text(text), ret, err) : 1;
@@ -494,6 +533,9 @@ static const struct {
         [SPEC_FILE]     = {say_fixed,    read_file,     VALUE_TEXT,  NULL},
         [SPEC_URL]      = {say_fixed,    read_url,      VALUE_TEXT,  NULL},
         [SPEC_FETCH]    = {say_fixed,    read_fetch,    VALUE_TEXT,  NULL},
+        [SPEC_REPO]     = {say_fixed,    read_repo,     VALUE_TEXT,  NULL},
+        [SPEC_ASSET]    = {say_fixed,    read_asset,    VALUE_TEXT,  NULL},
+        [SPEC_SIGNER]   = {say_fixed,    read_signer,   VALUE_TEXT,  NULL},
         [SPEC_CONTENT]  = {say_fixed,    read_content,  VALUE_TEXT,  NULL},
         [SPEC_KEY]      = {say_fixed,    read_key,      VALUE_TEXT,  NULL},
         [SPEC_CHOICE]   = {say_choice,   read_choice,   VALUE_TEXT,  NULL},

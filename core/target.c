@@ -230,6 +230,9 @@ static int resolve_source(Target *t, Error *err) {
                 r = expand_location(t, source, "url", err);
         if (r < 0)
                 return r;
+        if ((r = value_set_text(source, "service", t->service, err)) < 0 ||
+            (r = value_set_text(source, "version", value_get_text(t->spec, "version"), err)) < 0)
+                return r;
         const Source *type = source_by_type(value_get_text_or(source, "type", "path"));
         if (!type)
                 return error_set(err, -EINVAL, ERR_NOT_SUPPORTED, NULL, "this pawl has no source \"%s\"",
@@ -473,6 +476,9 @@ static int target_of_upgrade(Target *t, const Request *request, Error *err) {
                 value_remove(t->spec, "version"); /* it belonged to the old source */
                 r = value_set(t->spec, "source", value_copy(request->source), err);
         }
+        const Source *source = source_by_type(value_get_text_or(value_get(t->spec, "source"), "type", ""));
+        if (source && source->has_versions)
+                value_remove(t->spec, "version"); /* the newest */
         if (r == 0 && request->version)
                 r = value_set_text(t->spec, "version", request->version, err);
         return r < 0 ? r : converge(t, request, err);

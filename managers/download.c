@@ -24,19 +24,34 @@ static int sink(void *userdata, uint64_t offset, const void *data, size_t size, 
         return stream_write(s, data, size, err);
 }
 
-static int fail_status(const char *url, int status, Error *err) {
-        _cleanup_free_ char *shown = text_redact(url);
+static int refuse_limited(const char *doing, const char *what, uint64_t wait_usec, Error *err) {
+        char until[32], lasts[32];
+        if (wait_usec == 0)
+                return error_set(err, -EAGAIN, ERR_NETWORK, "Run it again later.",
+                                 "could not %s \"%s\": the server takes no more requests for now", doing, what);
+        clock_format_local(clock_wall_usec() + (int64_t)wait_usec, until);
+        duration_format(wait_usec, lasts);
+        return error_set(err, -EAGAIN, ERR_NETWORK, "Run it again then.",
+                         "could not %s \"%s\": the server takes no more requests until %s (for %s)", doing, what, until,
+                         lasts);
+}
+
+int download_refused(const char *doing, const char *what, const HttpReply *reply, Error *err) {
+        uint64_t wait_usec = 0;
+        int status = reply->status;
+        if (http_reply_is_limited(reply, &wait_usec))
+                return refuse_limited(doing, what, wait_usec, err);
         bool is_missing = status == 404 || status == 410;
         const char *hint =
                 status == 401 || status == 403 ? "The server wants credentials, or refuses the ones it got." : NULL;
         return error_set(err, is_missing ? -ENOENT : -EIO, is_missing ? ERR_NOT_FOUND : ERR_NETWORK, hint,
-                         "could not download \"%s\": the server answered %d", shown ? shown : "****", status);
+                         "could not %s \"%s\": the server answered %d", doing, what, status);
 }
 
 int download_to_fd(const Host *host, const Download *download, int fd, Downloaded *ret, Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
         _cleanup_http_reply_ HttpReply reply = {0};
-        _cleanup_free_ char *shown = text_redact(download->url);
+        _cleanup_free_ char *shown = text_redact(download->what ? download->what : download->url);
         if (!shown)
                 return error_no_memory(err);
         int r = stream_begin(&s, fd, err);
@@ -58,7 +73,7 @@ int download_to_fd(const Host *host, const Download *download, int fd, Downloade
         if (r < 0)
                 return r;
         if (reply.status != 200 && reply.status != 206)
-                return fail_status(download->url, reply.status, err);
+                return download_refused("download", shown, &reply, err);
         char sha256[DIGEST_HEX_SIZE];
         r = stream_finish(&s, sha256, err);
         if (r < 0)

@@ -11,6 +11,7 @@
 
 typedef struct Download {
         const char *url;
+        const char *what;    /* what messages call it; NULL: the URL */
         const char *ca_file; /* NULL: the client's */
         const HttpHeader *headers;
         size_t n_headers;
@@ -28,3 +29,6 @@ void downloaded_done(Downloaded *d);
 
 /* Into fd from its beginning. An answer other than 200 is an error: `could not download "https://h/x": the server answered 404`. */
 int download_to_fd(const Host *host, const Download *download, int fd, Downloaded *ret, Error *err);
+
+/* For an answer that is not what was asked for: `could not <doing> "<what>": the server answered 404`. A limit says until when. */
+int download_refused(const char *doing, const char *what, const HttpReply *reply, Error *err);

@@ -96,6 +96,8 @@ static void reply_clear(HttpReply *r) {
         free(r->last_modified);
         free(r->url);
         free(r->retry_after);
+        free(r->limit_left);
+        free(r->limit_reset);
         *r = (HttpReply){.content_length = -1};
 }
 
@@ -175,7 +177,7 @@ static bool text_same(const char *a, const char *b) {
         return a && b && strcasecmp(a, b) == 0;
 }
 
-static bool origin_same(const char *a, const char *b) {
+bool http_origin_same(const char *a, const char *b) {
         _cleanup_(origin_done) Origin oa = {0}, ob = {0};
         return origin_parse(a, &oa) == 0 && origin_parse(b, &ob) == 0 && text_same(oa.scheme, ob.scheme) &&
                text_same(oa.host, ob.host) && text_same(oa.port, ob.port);
@@ -350,6 +352,8 @@ static size_t on_header(char *line, size_t one, size_t n, void *userdata) {
         header_keep(line, n, "etag", &x->reply.etag);
         header_keep(line, n, "last-modified", &x->reply.last_modified);
         header_keep(line, n, "retry-after", &x->reply.retry_after);
+        header_keep(line, n, "x-ratelimit-remaining", &x->reply.limit_left);
+        header_keep(line, n, "x-ratelimit-reset", &x->reply.limit_reset);
         _cleanup_free_ char *range = header_value(line, n, "content-range");
         unsigned long long start;
         if (range && sscanf(range, "bytes %llu-", &start) == 1) {
@@ -652,7 +656,7 @@ static int redirect(Exchange *x, Error *err) {
         int r = check_scheme(x, to, true, err);
         if (r < 0)
                 return r;
-        bool leaves = !origin_same(x->url, to);
+        bool leaves = !http_origin_same(x->url, to);
         if (leaves && x->request->n_body > 0)
                 return error_set(
                         err, -EPERM, ERR_NETWORK, NULL,
@@ -697,13 +701,45 @@ static int attempt(Exchange *x, const Http *http, bool *ret_final, Error *err) {
 
 /* ---- The request: attempts ------------------------------------------------------------------------------------------------- */
 
+/* The form of Retry-After with a date would need a clock both sides agree on. At most 30 days. */
+static bool seconds_told(const char *text, uint64_t *ret) {
+        char *end = NULL;
+        unsigned long long seconds = text ? strtoull(text, &end, 10) : 0;
+        if (!text || end == text || *end)
+                return false;
+        *ret = MIN(seconds, 30 * 86400ULL);
+        return true;
+}
+
+bool http_reply_is_limited(const HttpReply *r, uint64_t *ret_wait_usec) {
+        uint64_t left, seconds = 0;
+        char *end = NULL;
+        bool is_used_up = seconds_told(r->limit_left, &left) && left == 0;
+        bool is_told = seconds_told(r->retry_after, &seconds);
+        if (r->status != 429 && (r->status != 403 || (!is_used_up && !is_told)))
+                return false;
+        if (!is_told && is_used_up && r->limit_reset) { /* when, not how long */
+                int64_t now = clock_wall_usec() / (int64_t)USEC_PER_SEC, at = strtoll(r->limit_reset, &end, 10);
+                seconds = at > now ? (uint64_t)MIN(at - now, (int64_t)30 * 86400) : 0;
+        }
+        *ret_wait_usec = seconds * USEC_PER_SEC;
+        return true;
+}
+
 static bool status_is_passing(int status) {
         return status == 429 || (status >= 500 && status != 501 && status != 505);
 }
 
+/* A server that wants to be left alone for longer than we wait is not asked again. */
+static bool is_sent_away(const HttpReply *r) {
+        uint64_t wait_usec = 0;
+        return http_reply_is_limited(r, &wait_usec) && wait_usec > RETRY_AFTER_MAX_USEC;
+}
+
 static bool may_retry(const Exchange *x, int r, bool is_final) {
         if (r == 0)
-                return x->request->retry == HTTP_RETRY_IDEMPOTENT && status_is_passing(x->reply.status);
+                return x->request->retry == HTTP_RETRY_IDEMPOTENT && status_is_passing(x->reply.status) &&
+                       !is_sent_away(&x->reply);
         if (is_final)
                 return false;
         switch (x->request->retry) {
@@ -718,15 +754,10 @@ static bool may_retry(const Exchange *x, int r, bool is_final) {
 }
 
 static uint64_t pause_usec(const Exchange *x, unsigned n) {
-        uint64_t pause = BACKOFF_FIRST_USEC << MIN(n, 4U);
-        pause = MIN(pause, BACKOFF_MAX_USEC);
-        char *end = NULL;
-        const char *told = x->reply.retry_after;
-        unsigned long long seconds = told ? strtoull(told, &end, 10) : 0;
-        /* The form with a date would need a clock both sides agree on. */
-        if (told && end > told && *end == '\0')
-                pause = MIN(MIN(seconds, 3600ULL) * USEC_PER_SEC, RETRY_AFTER_MAX_USEC);
-        return pause;
+        uint64_t pause = BACKOFF_FIRST_USEC << MIN(n, 4U), seconds;
+        if (seconds_told(x->reply.retry_after, &seconds))
+                return MIN(seconds * USEC_PER_SEC, RETRY_AFTER_MAX_USEC);
+        return MIN(pause, BACKOFF_MAX_USEC);
 }
 
 /* Waits; negative when cancelled, 1 when there is no time left for another attempt. */

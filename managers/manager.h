@@ -141,13 +141,16 @@ int manager_tidy_nothing(const Host *host, const Value *args, const Value *befor
 /*
  * What a source resolves to, at planning time, as a map:
  *   version (text, absent when the source does not name one), sha256 (hex of the artifact; for a directory: of its manifest), size (int),
- *   format ("program" | "directory" | "tar" | "zip"), location (the url, or the absolute local path), etag, last_modified (texts, may be absent)
+ *   format ("program" | "directory" | "tar" | "zip"; absent: seen when it is there), location (the url, or the absolute local path), etag,
+ *   last_modified (texts, may be absent), provider and what (texts: how to fetch it and what it is called, see release.c; absent for a plain url)
  * A download needed to learn the digest is left in *ret_prefetched (fd -1: none; else owned by the caller).
  */
 typedef struct Source {
         const char *type;
-        /* `spec` is the normalised source map of the spec (path already absolute); `known` the same map as resolved last time (facts above), or
-         * NULL: when the server says it is unchanged, the known facts are the answer. */
+        bool is_remote;    /* its artifact is fetched into the release store from `location` */
+        bool has_versions; /* without a version, the newest is meant */
+        /* `spec` is the normalised source map of the spec (path already absolute), and in it `service` and, where the spec names one, `version`;
+         * `known` the same map as resolved last time (facts above), or NULL: when the server says it is unchanged, the known facts are the answer. */
         int (*resolve)(const Host *host, const Value *spec, const Value *known, Value **ret_facts,
                        Prefetched *ret_prefetched, Error *err);
 } Source;
@@ -254,13 +257,18 @@ typedef struct HttpReply {
         char *body;
         size_t n_body;
         char *etag, *last_modified, *url /* after redirects */, *retry_after;
-        int64_t content_length; /* -1: not told */
+        char *limit_left, *limit_reset; /* x-ratelimit-remaining and -reset */
+        int64_t content_length;         /* -1: not told */
 } HttpReply;
 void http_reply_done(HttpReply *r);
 #define _cleanup_http_reply_ _cleanup_(http_reply_done)
 
 /* 0 when there is a reply, whatever its status; negative otherwise, with ret->outcome telling NOT_SENT and REPLY_LOST apart (ret is then filled as well). */
 int http_request(const Host *host, const HttpRequest *request, HttpReply *ret, Error *err);
+/* Does it say "too many requests" (429, or 403 with a reason)? Then also for how long; 0: it does not say. */
+bool http_reply_is_limited(const HttpReply *r, uint64_t *ret_wait_usec);
+/* Same scheme, host and port? */
+bool http_origin_same(const char *a, const char *b);
 
 /* ---- Bus -------------------------------------------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/text.h"
-#include "managers/download.h"
+#include "managers/forge.h"
 #include "managers/stream.h"
 
 /* clang-format off */
@@ -25,6 +25,8 @@ static const Field release_args[] = {
         {6, "path",     FIELD_TEXT, FIELD_REQUIRED | FIELD_PATH,  1, NULL},
         {7, "ca_file",  FIELD_TEXT, 0,                            1, NULL},
         {8, "headers",  FIELD_LIST, FIELD_SECRET | FIELD_HIDDEN,  1, NULL}, /* each "Name: value" */
+        {9, "provider", FIELD_TEXT, 0,                            2, NULL}, /* a forge (forge.h): it knows what the server wants to see */
+        {10, "what",    FIELD_TEXT, 0,                            2, NULL}, /* for messages, instead of the url */
         FIELD_END,
 };
 static const Field release_before[] = {FIELD_END};
@@ -48,8 +50,14 @@ static int check(const Host *host, const Value *args, Error *err) {
         return 0;
 }
 
-static int checksum_error(const char *url, const char *expected, const char *got, Error *err) {
-        _cleanup_free_ char *shown = text_redact(url);
+/* As messages call it; NULL when memory is out. */
+static char *shown_of(const Value *args) {
+        return text_redact(value_get_text_or(args, "what", value_get_text_or(args, "url", "")));
+}
+
+static int checksum_error(const Value *args, const char *got, Error *err) {
+        _cleanup_free_ char *shown = shown_of(args);
+        const char *expected = value_get_text_or(args, "sha256", "");
         return error_set(err, -EBADMSG, ERR_CHECKSUM, "The file at that address is not the one that was announced.",
                          "checksum of \"%s\" does not match: expected %s, got %s", shown ? shown : "****", expected,
                          got);
@@ -88,6 +96,21 @@ static void copies_done(Copies *c) {
         }
 }
 
+/* The token is asked for now: the plan has none. */
+static int fetch_from_forge(const Host *host, const Forge *forge, const Download *like, int fd, Downloaded *ret,
+                            Error *err) {
+        _cleanup_forge_access_ ForgeAccess access = {0};
+        Download download = *like;
+        int r = forge_access_init(host, forge, download.url, FORGE_CONTENT, &access, err);
+        if (r < 0)
+                return r;
+        download.headers = access.headers;
+        download.n_headers = access.n_headers;
+        download.ca_file = access.ca_file;
+        download.schemes = access.schemes;
+        return download_to_fd(host, &download, fd, ret, err);
+}
+
 /* The whole content in fd; its digest and size. */
 static int fetch(const Host *host, const Value *args, int fd, Downloaded *ret, Error *err) {
         HttpHeader headers[HEADERS_MAX];
@@ -99,6 +122,7 @@ static int fetch(const Host *host, const Value *args, int fd, Downloaded *ret, E
         int64_t size = value_get_int(args, "size", 0), max = value_get_int(args, "max_size", 0);
         Download download = {
                 .url = value_get_text(args, "url"),
+                .what = value_get_text(args, "what"),
                 .ca_file = value_get_text(args, "ca_file"),
                 .headers = headers,
                 .n_headers = n,
@@ -106,7 +130,12 @@ static int fetch(const Host *host, const Value *args, int fd, Downloaded *ret, E
                 /* The digest is known, so what carries the bytes need not be trusted. */
                 .schemes = HTTP_SCHEME_FILE | HTTP_SCHEME_HTTP | HTTP_SCHEME_HTTPS,
         };
-        return download_to_fd(host, &download, fd, ret, err);
+        const char *provider = value_get_text(args, "provider");
+        const Forge *forge = provider ? forge_by_type(provider) : NULL;
+        if (provider && !forge)
+                return error_set(err, -EINVAL, ERR_FAILED, NULL, "this pawl has no source \"%s\"", provider);
+        return forge ? fetch_from_forge(host, forge, &download, fd, ret, err)
+                     : download_to_fd(host, &download, fd, ret, err);
 }
 
 /* Where the file cannot be given a name: under the name from the start. Half of it there after a crash is told by its digest. */
@@ -139,7 +168,7 @@ static int publish(const Host *host, const Value *args, int fd, const char *stag
         if (r < 0) {
                 r = copy_named(host, fd, staged, hex, err);
                 if (r == 0 && strcasecmp(hex, value_get_text(args, "sha256")) != 0)
-                        r = checksum_error(value_get_text(args, "url"), value_get_text(args, "sha256"), hex, err);
+                        r = checksum_error(args, hex, err);
                 if (r < 0) {
                         (void)fs_unlink_durably(host->root, staged, NULL);
                         return r;
@@ -171,7 +200,7 @@ static int obtain(const Host *host, const Value *args, const char *staged, Error
         if (r < 0)
                 return r;
         if (strcasecmp(got.sha256, sha256) != 0)
-                return checksum_error(value_get_text(args, "url"), sha256, got.sha256, err);
+                return checksum_error(args, got.sha256, err);
         return publish(host, args, fd, staged, err);
 }
 
@@ -260,7 +289,7 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
 }
 
 static int describe(const Value *args, char **ret, Error *err) {
-        _cleanup_free_ char *shown = text_redact(value_get_text_or(args, "url", ""));
+        _cleanup_free_ char *shown = shown_of(args);
         int64_t size = value_get_int(args, "size", -1);
         char text[32];
         if (size >= 0)
@@ -278,7 +307,7 @@ extern const Manager manager_release;
 const Manager manager_release = {
         .id = 1,
         .name = "release",
-        .version = 1,
+        .version = 2,
         .is_rootable = true,
         .args = release_args,
         .before = release_before,

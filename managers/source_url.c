@@ -77,46 +77,27 @@ static int is_unchanged(const Host *host, const Value *spec, const Value *known,
         return 0;
 }
 
-/* Descriptor of an unnamed file where the release store will be, so that a name is all it needs later. */
-static int create_unnamed(const Host *host, Error *err) {
-        static const char *const places[] = {"opt/pawl", "opt", "tmp", "."};
-        int fd = -ENOENT;
-        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                bool is_last = i + 1 == ELEMENTSOF(places);
-                fd = fs_create_unnamed(host->root, places[i], 0644, is_last ? err : NULL);
-                if (fd >= 0)
-                        break;
-        }
-        return fd;
-}
-
 static int resolve_download(const Host *host, const Value *spec, Value **ret_facts, Prefetched *ret_prefetched,
                             Error *err) {
         _cleanup_downloaded_ Downloaded got = {0};
         const char *url = value_get_text(spec, "url"), *format = NULL;
         int64_t max = value_get_int(spec, "max_size", 0);
-        _cleanup_close_ int fd = create_unnamed(host, err);
-        if (fd < 0)
-                return fd;
         Download download = {
                 .url = url,
                 .ca_file = value_get_text(spec, "ca_file"),
                 .max_size = (uint64_t)MAX(max, 0),
                 .schemes = HTTP_SCHEME_HTTPS | HTTP_SCHEME_FILE,
         };
-        int r = download_to_fd(host, &download, fd, &got, err);
+        int r = source_download(host, &download, &got, ret_prefetched, err);
         if (r == 0)
-                r = format_of_fd(fd, url, &format, err);
+                r = format_of_fd(ret_prefetched->fd, url, &format, err);
         if (r == 0)
                 r = source_facts_make(&(SourceFacts){got.sha256, format, url, got.etag, got.last_modified,
                                                      (int64_t)got.size},
                                       ret_facts, err);
         if (r < 0)
-                return r;
-        memcpy(ret_prefetched->sha256, got.sha256, sizeof(got.sha256));
-        int sealed = fs_reopen_read_only(fd);
-        ret_prefetched->fd = sealed >= 0 ? sealed : TAKE_FD(fd);
-        return 0;
+                fd_close(&ret_prefetched->fd);
+        return r;
 }
 
 static int resolve_known(const Value *known, Value **ret_facts, Error *err) {
@@ -152,4 +133,4 @@ static int resolve(const Host *host, const Value *spec, const Value *known, Valu
                          : resolve_download(host, spec, ret_facts, ret_prefetched, err);
 }
 
-const Source source_url = {.type = "url", .resolve = resolve};
+const Source source_url = {.type = "url", .is_remote = true, .resolve = resolve};

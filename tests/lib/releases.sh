@@ -23,6 +23,7 @@ releases_start() {
         certificate=
         [ "${1:-}" != tls ] || certificate=$PWD/forge.pem
         : >forge.log
+        : >forge.out # else it may not be there yet
         # shellcheck disable=SC2086 # nothing, or one word
         "$BUILD/tests/test-release_server" "$forge" "$PWD/forge.log" $certificate >forge.out 2>forge.err &
         forge_pid=$!

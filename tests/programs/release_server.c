@@ -424,8 +424,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
                 return MHD_YES;
         }
         /* A proxy is asked for whole URLs. */
-        const char *host = strncmp(url, "http://", 7) == 0 ? strchr(url + 7, '/') : url;
-        Asked q = {.c = c, .is_contents = cls != NULL, .method = method, .path = host ? host : "/"};
+        bool is_proxy = strncmp(url, "http://", 7) == 0;
+        const char *path = is_proxy ? strchr(url + 7, '/') : url;
+        Asked q = {.c = c, .method = method, .path = path ? path : "/"};
+        q.is_contents = cls || (is_proxy && strncmp(q.path, "/content/", 9) == 0);
         _cleanup_(answer_done) Answer a = {0};
         pthread_mutex_lock(&lock);
         Fault f = fault_of(q.path);

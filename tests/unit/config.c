@@ -14,6 +14,13 @@
 #include "core/base/text.h"
 #include "core/config.h"
 
+/* Where releases come from. */
+#define FORGES                                                                                         \
+        "\"github.url\":\"https://api.github.com\",\"github.owner\":\"\",\"github.token_file\":\"\","  \
+        "\"github.ca_file\":\"\",\"github.allow_http\":false,\"gitea.url\":\"\",\"gitea.owner\":\"\"," \
+        "\"gitea.token_file\":\"\",\"gitea.ca_file\":\"\",\"gitea.allow_http\":false,"                 \
+        "\"releases.asset\":\"{name}-{os}-{arch}\","
+
 static char top[] = "/tmp/pawl-config-XXXXXX";
 static int root = -1;
 
@@ -66,7 +73,8 @@ static void assert_json(const Value *v, const char *json) {
 static void without_files_every_key_has_its_default(void **state) {
         static const char json[] =
                 "{\"ports.range\":[3000,4000],\"naming.prefix\":\"pawl-\",\"wait\":0,\"exit_codes\":\"detailed\",\"retention.releases\":2,"
-                "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":3,\"notify.timeout\":10000000}";
+                "\"retention.transactions\":1000,\"http.ca_file\":\"\"," FORGES
+                "\"notify.url\":\"\",\"notify.attempts\":3,\"notify.timeout\":10000000}";
         _cleanup_(value_freep) Value *v = NULL, *origins = NULL;
         (void)state;
         load(&v, &origins);
@@ -93,7 +101,8 @@ static void a_later_layer_wins_and_is_named(void **state) {
         assert_json(
                 v,
                 "{\"ports.range\":[6000,7000],\"naming.prefix\":\"pawl-\",\"wait\":5000000,\"exit_codes\":\"simple\",\"retention.releases\":9,"
-                "\"retention.transactions\":1000,\"http.ca_file\":\"\",\"notify.url\":\"\",\"notify.attempts\":7,\"notify.timeout\":3000000}");
+                "\"retention.transactions\":1000,\"http.ca_file\":\"\"," FORGES
+                "\"notify.url\":\"\",\"notify.attempts\":7,\"notify.timeout\":3000000}");
         assert_string_equal(value_get_text(origins, "wait"), "--wait");
         assert_string_equal(value_get_text(origins, "ports.range"), "PAWL_PORTS_RANGE");
         assert_string_equal(value_get_text(origins, "notify.timeout"), "/etc/pawl/conf.d/b.yaml:1");

@@ -238,9 +238,10 @@ static void file_url_resolves(void **state) {
 static void types_are_found_by_name(void **state) {
         (void)state;
         assert_string_equal(source_by_type("path")->type, "path");
+        assert_true(source_by_type("github")->has_versions && source_by_type("gitea")->is_remote);
         assert_null(source_by_type("pigeon"));
-        assert_int_equal(source_count(), 2);
-        assert_null(source_at(2));
+        assert_int_equal(source_count(), 4);
+        assert_null(source_at(4));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
