@@ -213,7 +213,10 @@ static int spec_with_flags(const Options *o, const char *path, Value **ret, Erro
                 r = spec_load(path, &spec, err);
         if (r == 0 && version)
                 r = version_check(version, err);
-        if (r == 0)
+        bool is_newest = version && strcmp(version, "latest") == 0 && value_path(spec, "source.repo");
+        if (r == 0 && is_newest)
+                value_remove(spec, "version");
+        if (r == 0 && !is_newest)
                 r = value_set_text(spec, "version", version, err);
         if (r == 0 && port > 0)
                 r = value_set_int(spec, "port", (int64_t)port, err);

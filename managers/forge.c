@@ -148,6 +148,9 @@ static int check_base(const Host *host, const Forge *f, const char *base, Error 
                         error_hint(err, "Only the host's configuration can allow it: %s.allow_http.", f->type);
                 return r;
         }
+        if (strpbrk(base, "?#@ \t")) /* not shown: there may be a password in it */
+                return error_set(err, -EINVAL, ERR_CONFIG, "A token goes into a file: see token_file.",
+                                 "the address of the %s server has a user, ? or # in it", f->title);
         return 0;
 }
 

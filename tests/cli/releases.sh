@@ -111,6 +111,18 @@ err <<'E'
 pawl: "source.url" is missing: where is the Gitea server?
   try: Write url: https://... there, or set gitea.url for this host.
 E
+ask --set gitea.url=https://user:secret@127.0.0.1 deploy gitea:acme/web
+status 10
+err <<'E'
+pawl: the address of the Gitea server has a user, ? or # in it
+  try: A token goes into a file: see token_file.
+E
+ask --set gitea.url=http://127.0.0.1:1 deploy gitea:acme/web
+status 10
+err <<'E'
+pawl: "http://127.0.0.1:1" is not https
+  try: Only the host's configuration can allow it: gitea.allow_http.
+E
 ask deploy github:web
 status 10
 err <<'E'
@@ -130,6 +142,19 @@ E
 made >after
 check "nothing changes" cmp with after
 check "it still runs" test "$(answer web)" = "hello from v1"
+
+# With a spec, the command line's version wins; "latest" is the newest.
+spec() { # spec [MORE-OF-SOURCE]
+        printf 'pawl: 1\nname: new\nsource: {repo: acme/web%s}\n' "${1:-}" >web.yaml
+}
+spec ", version: v1.0.0"
+ask plan deploy web.yaml
+status 0
+has out 'fetch web-linux-amd64 of acme/web v1.0.0'
+ask plan deploy web.yaml -v latest
+has out 'fetch web-linux-amd64 of acme/web v2.0.0'
+ask plan deploy acme/web -n new -v latest
+has out 'fetch web-linux-amd64 of acme/web v2.0.0'
 
 # ---- A forge that will not ---------------------------------------------------------------------------------------
 fault limit 1 /releases/latest 754

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/text.h"
 #include "managers/download.h"
 #include "tests/lib/http_server.h"
 #include "tests/lib/rooted.h"
@@ -630,6 +631,61 @@ static void endless_headers_end(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void limits_are_told_from_other_refusals(void **state) {
+        int64_t now = clock_wall_usec() / 1000000;
+        _cleanup_free_ char *soon = text_format("%lld", (long long)now + 600),
+                            *past = text_format("%lld", (long long)now - 600);
+        const struct {
+                HttpReply reply;
+                bool is_limited;
+                uint64_t least, most; /* seconds */
+        } cases[] = {
+                {{.status = 429}, true, 0, 0},
+                {{.status = 429, .retry_after = (char *)"30"}, true, 30, 30},
+                {{.status = 429, .retry_after = (char *)"Wed, 21 Oct 2026 07:28:00 GMT"}, true, 0, 0},
+                {{.status = 403, .retry_after = (char *)"60"}, true, 60, 60},
+                {{.status = 403, .limit_left = (char *)"0", .limit_reset = soon}, true, 590, 600},
+                {{.status = 403, .limit_left = (char *)"0", .limit_reset = past}, true, 0, 0},
+                {{.status = 403, .limit_left = (char *)"0", .limit_reset = (char *)"99999999999999999999"},
+                 true,
+                 1,
+                 30 * 86400},
+                {{.status = 403, .limit_left = (char *)"0", .limit_reset = (char *)"-5"}, true, 0, 0},
+                {{.status = 403, .limit_left = (char *)"0"}, true, 0, 0},
+                {{.status = 403, .limit_left = (char *)"59", .limit_reset = soon}, false, 0, 0},
+                {{.status = 403}, false, 0, 0},
+                {{.status = 404, .limit_left = (char *)"0", .limit_reset = soon}, false, 0, 0},
+                {{.status = 503, .retry_after = (char *)"60"}, false, 0, 0},
+        };
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                uint64_t wait_usec = 0;
+                assert_int_equal(http_reply_is_limited(&cases[i].reply, &wait_usec), cases[i].is_limited);
+                assert_in_range(wait_usec / 1000000, cases[i].least, cases[i].most);
+        }
+}
+
+static void server_that_wants_long_quiet_is_left_alone(void **state) {
+        Fixture *f = *state;
+        _cleanup_http_reply_ HttpReply reply = {0};
+        http_server_page(
+                f->server,
+                &(ServerPage){.path = "/x", .body = "", .n_failing = 9, .fail_status = 429, .retry_after = "61"});
+        assert_int_equal(get(f, http_server_url(f->server, "/x"), &reply), 0);
+        assert_int_equal(reply.status, 429);
+        assert_int_equal(http_server_count(f->server, "/x"), 1);
+}
+
+static void origins_are_scheme_host_and_port(void **state) {
+        (void)state;
+        assert_true(http_origin_same("https://h/a", "HTTPS://H:443/b?c"));
+        assert_false(http_origin_same("https://h/a", "http://h/a"));
+        assert_false(http_origin_same("https://h/a", "https://h:444/a"));
+        assert_false(http_origin_same("https://h/a", "https://h.example/a"));
+        assert_false(http_origin_same("https://h/a", "https://x@g/a"));
+        assert_false(http_origin_same("https://h/a", "h"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(body_headers_and_agent_arrive),
@@ -666,6 +722,9 @@ int main(void) {
                 TEST(endless_redirect_page_ends),
                 TEST(endless_interim_answers_end),
                 TEST(endless_headers_end),
+                TEST(server_that_wants_long_quiet_is_left_alone),
+                cmocka_unit_test(limits_are_told_from_other_refusals),
+                cmocka_unit_test(origins_are_scheme_host_and_port),
         };
         return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
