@@ -12,7 +12,6 @@
 #define REPLY_MAX ((uint64_t)4 << 20)
 #define REPLY_DEADLINE_USEC (120 * USEC_PER_SEC)
 #define TOKEN_MAX ((size_t)4096)
-#define PER_PAGE 100
 
 struct Forge {
         const char *type, *title;
@@ -20,6 +19,7 @@ struct Forge {
         const char *accept; /* of its replies */
         const char *scheme; /* of its tokens */
         const char *variable, *credential;
+        size_t full_list;
         char *(*asset_url)(const ForgeRepo *r, const char *tag, const ReleaseAsset *a);
 };
 
@@ -59,7 +59,7 @@ char *forge_release_url(const ForgeRepo *r, const char *tag) {
 char *forge_assets_url(const ForgeRepo *r, int64_t release_id, unsigned page) {
         _cleanup_text_ Text t = {0};
         add_releases(&t, r);
-        text_addf(&t, "%lld/assets?per_page=%d&page=%u", (long long)release_id, PER_PAGE, page);
+        text_addf(&t, "%lld/assets?per_page=%d&page=%u", (long long)release_id, FORGE_PER_PAGE, page);
         return text_take(&t);
 }
 
@@ -90,8 +90,8 @@ char *forge_asset_url(const ForgeRepo *r, const char *tag, const ReleaseAsset *a
 
 /* clang-format off */
 static const Forge forges[] = {
-        {"github", "GitHub", "",        "application/vnd.github+json", "Bearer", "GITHUB_TOKEN", "github-token", asset_by_number},
-        {"gitea",  "Gitea",  "/api/v1", "application/json",            "token",  "GITEA_TOKEN",  "gitea-token",  asset_by_name},
+        {"github", "GitHub", "",        "application/vnd.github+json", "Bearer", "GITHUB_TOKEN", "github-token", 30, asset_by_number},
+        {"gitea",  "Gitea",  "/api/v1", "application/json",            "token",  "GITEA_TOKEN",  "gitea-token",  0,  asset_by_name},
 };
 /* clang-format on */
 
@@ -104,6 +104,10 @@ const Forge *forge_by_type(const char *type) {
 
 const char *forge_title(const Forge *f) {
         return f->title;
+}
+
+size_t forge_full_list(const Forge *f) {
+        return f->full_list;
 }
 
 /* ---- Configuration --------------------------------------------------------------------------------------------------------- */

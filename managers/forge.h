@@ -15,6 +15,9 @@ typedef struct Forge Forge;
 /* "github", "gitea"; NULL: there is none. */
 const Forge *forge_by_type(const char *type);
 const char *forge_title(const Forge *f); /* "GitHub", "Gitea" */
+/* As many assets in a release itself, and there may be more in its pages; 0: it shows all. */
+size_t forge_full_list(const Forge *f);
+#define FORGE_PER_PAGE 100
 
 typedef struct ForgeRepo {
         const Forge *forge;

@@ -27,7 +27,6 @@
 
 #define CHECKSUMS_MAX ((size_t)1 << 20)
 #define PAGES_MAX 40
-#define FULL_LIST 30 /* a forge that shows fewer assets in the release itself has no more */
 #define SHOWN_MAX 20
 #define PATTERN_DEFAULT "{name}-{os}-{arch}"
 
@@ -139,6 +138,17 @@ static int read_page(Resolving *x, unsigned page, Error *err) {
         return r < 0 ? malformed(x, r, err) : r;
 }
 
+/* All of them; the list that was shown first is among them. */
+static int read_pages(Resolving *x, Error *err) {
+        x->asset = NULL; /* the list moves */
+        for (unsigned page = 1; page <= PAGES_MAX; page++) {
+                int r = read_page(x, page, err);
+                if (r < FORGE_PER_PAGE)
+                        return MIN(r, 0);
+        }
+        return 0;
+}
+
 static int no_asset(const Resolving *x, const char *wanted, Error *err) {
         size_t n = x->release.n_assets;
         const char *hint = "Set source.asset to what it is called: {name}, {version}, {os} and {arch} are filled in.";
@@ -154,22 +164,32 @@ static int no_asset(const Resolving *x, const char *wanted, Error *err) {
 
 static int choose(Resolving *x, char **ret_wanted, Error *err) {
         const ReleaseNames names = {x->repo.name, value_get_text(x->spec, "service"), x->release.tag};
-        *ret_wanted = NULL;
         return release_choose(&x->release, pattern_of(x), &names, &x->asset, ret_wanted, err);
 }
 
+/* The signature of an asset, NULL: it has none. */
+static const ReleaseAsset *signature_asset(const Resolving *x, const ReleaseAsset *of) {
+        _cleanup_free_ char *name = text_format("%s.minisig", of->name);
+        return name ? release_asset(&x->release, name) : NULL;
+}
+
+/* Is everything in the list that will be looked for? */
+static bool has_all(const Resolving *x) {
+        const char *told = value_get_text(x->spec, "checksums");
+        const ReleaseAsset *checksums = x->asset ? release_checksums(&x->release, x->asset->name) : NULL;
+        bool is_signed = x->asset && (signature_asset(x, x->asset) || (checksums && signature_asset(x, checksums)));
+        bool has_checksums = told ? strcmp(told, "none") == 0 : checksums != NULL;
+        return x->asset && has_checksums && (is_signed || !value_get_text(x->spec, "public_key"));
+}
+
 static int find_asset(Resolving *x, Error *err) {
-        _cleanup_free_ char *wanted = NULL, *again = NULL;
+        _cleanup_free_ char *wanted = NULL;
+        size_t full = forge_full_list(x->repo.forge);
         int r = choose(x, &wanted, err);
-        bool may_have_more = x->release.n_listed >= FULL_LIST;
-        for (unsigned page = 1, n = 1; r == 0 && !x->asset && may_have_more && n > 0 && page <= PAGES_MAX; page++) {
-                r = read_page(x, page, err);
-                n = r > 0 ? (unsigned)r : 0;
-                r = MIN(r, 0);
+        if (r == 0 && full > 0 && x->release.n_listed >= full && !has_all(x)) {
+                r = read_pages(x, err);
                 if (r == 0)
-                        r = choose(x, &again, err);
-                free(again);
-                again = NULL;
+                        r = choose(x, NULL, err);
         }
         if (r < 0)
                 return r;
@@ -187,7 +207,7 @@ static int find_asset(Resolving *x, Error *err) {
 
 static bool is_as_known(const Resolving *x) {
         const char *version = value_get_text(x->known, "version");
-        return version && strcmp(version, x->release.tag) == 0 && value_get_text(x->known, "sha256") &&
+        return x->asset && version && strcmp(version, x->release.tag) == 0 && value_get_text(x->known, "sha256") &&
                value_get_int(x->known, "asset_id", 0) == x->asset->id &&
                (!x->asset->sha256[0] || strcmp(x->asset->sha256, value_get_text(x->known, "sha256")) == 0);
 }
@@ -211,12 +231,6 @@ static int read_small(Resolving *x, const ReleaseAsset *a, size_t max, HttpReply
         _cleanup_free_ char *url = forge_asset_url(&x->repo, x->release.tag, a);
         int r = url ? forge_read_asset(x->host, &x->repo, url, max, ret, err) : error_no_memory(err);
         return r < 0 ? error_context(err, r, "\"%s\" of release \"%s\"", a->name, x->release.tag) : 0;
-}
-
-/* The signature of an asset, NULL: it has none. */
-static const ReleaseAsset *signature_asset(const Resolving *x, const ReleaseAsset *of) {
-        _cleanup_free_ char *name = text_format("%s.minisig", of->name);
-        return name ? release_asset(&x->release, name) : NULL;
 }
 
 static int read_signature(Resolving *x, const ReleaseAsset *a, Signature *ret, Error *err) {

@@ -224,6 +224,13 @@ program ", asset: nothing"
 expect 1 pawl apply exporter.yaml
 says "it has a-018"
 says "and 232 more"
+# What the release says of its content may be on a later page than the content.
+rm "$r/SHA256SUMS"
+cp "$r/$name" "$r/0-exporter"
+echo "$(sha256sum sums | cut -d ' ' -f 1)  0-exporter" >"$r/zz_checksums.txt"
+program ", asset: 0-exporter"
+expect 8 pawl apply exporter.yaml
+says "zz_checksums.txt says"
 expect 0 pawl journal verify
 [ -z "$(programs)" ] || fail "a program is left"
 say "by proxy; among 252 assets on three pages"
