@@ -258,15 +258,19 @@ static int load_file(Config *c, int root, const char *path) {
         size_t size;
         if (!shown)
                 return error_no_memory(c->err);
-        if (!fs_exists(root, path))
-                return 0;
+        bool is_there = false;
+        int r = fs_has(root, path, &is_there, c->err);
+        if (!is_there)
+                return r;
         _cleanup_close_ int fd = fs_open(root, path, O_RDONLY | O_NONBLOCK, c->err);
         struct stat st;
         if (fd < 0)
                 return fd;
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(c->err, -errno, NULL, "could not look at \"%s\"", shown);
+        if (!S_ISREG(st.st_mode))
                 return error_set(c->err, -EINVAL, ERR_CONFIG, NULL, "\"%s\" is not a file", shown);
-        int r = fs_read_fd(fd, CONFIG_SIZE_MAX, &text, &size, c->err);
+        r = fs_read_fd(fd, CONFIG_SIZE_MAX, &text, &size, c->err);
         if (r == -EFBIG)
                 return error_set(c->err, r, ERR_CONFIG, NULL, "%s:1:1: this file is larger than 1 MiB", shown);
         if (r < 0)
@@ -293,15 +297,16 @@ static int compare_bytes(const struct dirent **a, const struct dirent **b) {
 }
 
 static int load_directory(Config *c, int root) {
-        if (!fs_exists(root, CONFIG_DIRECTORY))
-                return 0;
+        bool is_there = false;
+        int r = fs_has(root, CONFIG_DIRECTORY, &is_there, c->err);
+        if (!is_there)
+                return r;
         _cleanup_close_ int fd = fs_open_dir(root, CONFIG_DIRECTORY, c->err);
         if (fd < 0)
                 return fd;
         struct dirent **entries = NULL;
         int n = scandirat(fd, ".", &entries, is_yaml, compare_bytes);
-        int r = n < 0 ? error_set_errno(c->err, -errno, NULL, "could not read the directory \"/%s\"", CONFIG_DIRECTORY)
-                      : 0;
+        r = n < 0 ? error_set_errno(c->err, -errno, NULL, "could not read the directory \"/%s\"", CONFIG_DIRECTORY) : 0;
         for (int i = 0; i < n; i++) {
                 _cleanup_free_ char *path = r == 0 ? text_format("%s/%s", CONFIG_DIRECTORY, entries[i]->d_name) : NULL;
                 if (r == 0)

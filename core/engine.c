@@ -122,10 +122,11 @@ static int root_open(Engine *e, const char *root, Error *err) {
 
 static int dirs_make(Engine *e, Error *err) {
         for (size_t i = 0; i < ELEMENTSOF(engine_dirs); i++) {
-                if (fs_exists(e->root, engine_dirs[i].path))
-                        continue;
-                int r = fs_mkdir_all_durably(e->root, engine_dirs[i].path, engine_dirs[i].mode, FS_OWNER_KEEP, NULL,
-                                             err);
+                bool is_there = false;
+                int r = fs_has(e->root, engine_dirs[i].path, &is_there, err);
+                if (r == 0 && !is_there)
+                        r = fs_mkdir_all_durably(e->root, engine_dirs[i].path, engine_dirs[i].mode, FS_OWNER_KEEP, NULL,
+                                                 err);
                 if (r == -EACCES || r == -EPERM)
                         error_hint(err, "Run it as root, or try it out under another root: --root DIR.");
                 if (r < 0)
@@ -193,7 +194,10 @@ static int genesis_body(Engine *e, const char *promise, uint8_t **ret, size_t *r
 /* Root at work in somebody else's root would leave files there that its owner cannot use. */
 static int owner_check(Engine *e, Error *err) {
         struct stat st;
-        if (fs_stat(e->root, PAWL_DIR, &st, NULL) < 0 || st.st_uid == geteuid())
+        int r = fs_stat(e->root, PAWL_DIR, &st, err);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (st.st_uid == geteuid())
                 return 0;
         return error_set(err, -EPERM, ERR_PERMISSION, "Run it as that user.", "\"%s\" belongs to user %u", e->root_path,
                          (unsigned)st.st_uid);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening for writing makes everything that pawl needs; here it is told, and a configuration to edit is added. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -14,9 +15,12 @@ static const char *const init_paths[] = {
 
 static int config_write(Engine *e, Error *err) {
         _cleanup_free_ char *text = NULL;
-        if (fs_exists(e->root, CONFIG_PATH))
+        bool is_there = false;
+        int r = fs_has(e->root, CONFIG_PATH, &is_there, err);
+        if (is_there)
                 return 0;
-        int r = config_template(&text, err);
+        if (r == 0)
+                r = config_template(&text, err);
         return r < 0 ? r : fs_replace_durably(e->root, CONFIG_PATH, text, strlen(text), 0644, err);
 }
 
@@ -35,10 +39,15 @@ int engine_init(const EngineOptions *options, Value **ret, Error *err) {
         bool was_there[ELEMENTSOF(init_paths)];
         EngineOptions writing = *options;
         _cleanup_close_ int root = open(options->root ? options->root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        for (size_t i = 0; i < ELEMENTSOF(init_paths); i++)
-                was_there[i] = root >= 0 && fs_exists(root, init_paths[i]);
+        int r = result && list ? 0 : error_no_memory(err);
+        if (r == 0 && root < 0)
+                r = error_set_errno(err, -errno, "Make the directory first.", "could not open the root \"%s\"",
+                                    options->root ? options->root : "/");
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(init_paths); i++)
+                r = fs_has(root, init_paths[i], &was_there[i], err);
         writing.access = ENGINE_WRITE;
-        int r = result && list ? engine_open(&writing, &e, err) : error_no_memory(err);
+        if (r == 0)
+                r = engine_open(&writing, &e, err);
         if (r == 0)
                 r = config_write(e, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(init_paths); i++)

@@ -41,8 +41,6 @@ int lock_is_held(const Engine *e, const char *name) {
         _cleanup_free_ char *path = lock_path(name);
         if (!path)
                 return -ENOMEM;
-        if (!fs_exists(e->root, path))
-                return 0;
         _cleanup_close_ int fd = fs_open(e->root, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, NULL);
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;

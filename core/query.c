@@ -239,7 +239,10 @@ static int add_details(View *v, Error *err) {
                 r = value_set_int(v->item, "since", v->status.since_usec, err);
         if (r == 0 && port > 0)
                 r = value_set(v->item, "url", value_new_format("http://127.0.0.1:%" PRId64, port), err);
-        if (r == 0 && fs_exists(v->engine->root, data))
+        bool has_data = false;
+        if (r == 0)
+                r = fs_has(v->engine->root, data, &has_data, err);
+        if (r == 0 && has_data)
                 r = value_set_text(v->item, "data", path, err);
         return r;
 }

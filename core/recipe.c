@@ -90,12 +90,27 @@ static int artifact_keep(Recipe *x, const Value *artifact, Error *err) {
 
 typedef enum ArtifactState { ARTIFACT_SOUND, ARTIFACT_MISSING, ARTIFACT_EDITED } ArtifactState;
 
-static ArtifactState artifact_look(const Recipe *x, const Manager *m, const Value *artifact, Error *why) {
+/* What could not be looked at may be as it was written: nobody must be told to write over it. */
+static bool is_no_answer(ErrorCode code) {
+        return code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_NO_SPACE || code == ERR_PERMISSION;
+}
+
+static int artifact_look(const Recipe *x, const Manager *m, const Value *artifact, ArtifactState *ret, Error *err) {
         const Value *args = value_get(artifact, "args");
         const char *path = value_get_text(args, "path");
-        if (m->verify(&x->target->engine->host, args, value_get(artifact, "facts"), why) == 0)
-                return ARTIFACT_SOUND;
-        return path && fs_exists(x->target->engine->root, path) ? ARTIFACT_EDITED : ARTIFACT_MISSING;
+        Error why = ERROR_INIT;
+        bool is_there = false;
+        int r = m->verify(&x->target->engine->host, args, value_get(artifact, "facts"), &why);
+        if (r < 0 && is_no_answer(why.code)) {
+                *err = why;
+                return r;
+        }
+        *ret = ARTIFACT_SOUND;
+        if (r == 0)
+                return 0;
+        r = path ? fs_has(x->target->engine->root, path, &is_there, err) : 0;
+        *ret = is_there ? ARTIFACT_EDITED : ARTIFACT_MISSING;
+        return r;
 }
 
 static bool file_is_wanted(const Target *t, const char *name) {
@@ -118,9 +133,12 @@ static int choose_stale(Recipe *x, Error *err) {
                 const Value *artifact = value_at(artifacts, i);
                 const char *path = value_get_text(value_get(artifact, "args"), "path");
                 bool is_file = value_get_int(artifact, "manager", 0) == file->id;
-                if (!is_file || !path || file_is_wanted(t, path_base(path)) || !fs_exists(t->engine->root, path))
+                ArtifactState state = ARTIFACT_MISSING;
+                if (is_file && path && !file_is_wanted(t, path_base(path)))
+                        r = artifact_look(x, file, artifact, &state, err);
+                if (r < 0 || state == ARTIFACT_MISSING)
                         continue;
-                if (artifact_look(x, file, artifact, NULL) == ARTIFACT_EDITED && !t->overwrite)
+                if (state == ARTIFACT_EDITED && !t->overwrite)
                         return error_set(err, -ESTALE, ERR_DRIFT,
                                          "Take it away yourself, or let it go with --overwrite.",
                                          "/%s was edited by hand, and the spec has it no more", path);
@@ -132,11 +150,13 @@ static int choose_stale(Recipe *x, Error *err) {
 /* 1: already as wanted (and listed). 0: a step is needed. */
 static int artifact_is_there(Recipe *x, const Manager *m, const char *name, const Value *args, Error *err) {
         const Value *old = x->is_asked ? NULL : artifact_find(x->target->row, name);
-        Error why = ERROR_INIT;
+        ArtifactState state = ARTIFACT_MISSING;
         if (!old)
                 return 0;
         bool is_same = value_equal(value_get(old, "args"), args);
-        ArtifactState state = artifact_look(x, m, old, &why);
+        int r = artifact_look(x, m, old, &state, err);
+        if (r < 0)
+                return r;
         if (state == ARTIFACT_EDITED && !x->target->overwrite) {
                 if (!is_same)
                         return error_set(err, -ESTALE, ERR_DRIFT,
@@ -147,7 +167,7 @@ static int artifact_is_there(Recipe *x, const Manager *m, const char *name, cons
         bool is_kept = is_same && state != ARTIFACT_MISSING && !(state == ARTIFACT_EDITED && x->target->overwrite);
         if (!is_kept)
                 return 0;
-        int r = artifact_keep(x, old, err);
+        r = artifact_keep(x, old, err);
         return r < 0 ? r : 1;
 }
 

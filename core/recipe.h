@@ -24,6 +24,7 @@ typedef struct Target {
         bool release_exists;
         bool wants_running, is_running, is_failed;
         bool overwrite, purge;
+        bool has_service_dir, has_config_dir, has_log; /* of a service as it is: what there is to take away */
         int64_t port;          /* 0: none */
         Prefetched prefetched; /* fd -1: none */
         Value *hold_why;       /* for Plan.held */

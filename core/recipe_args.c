@@ -398,16 +398,13 @@ bool wants_purge(const Target *t) {
 }
 
 bool has_config_dir(const Target *t) {
-        _cleanup_free_ char *path = name_config_dir(t->service);
-        return path && fs_exists(t->engine->root, path);
+        return t->has_config_dir;
 }
 
 bool has_service_dir(const Target *t) {
-        _cleanup_free_ char *path = name_service_dir(t->service);
-        return path && fs_exists(t->engine->root, path);
+        return t->has_service_dir;
 }
 
 bool has_log(const Target *t) {
-        _cleanup_free_ char *path = name_log(t->service);
-        return path && fs_exists(t->engine->root, path);
+        return t->has_log;
 }

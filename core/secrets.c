@@ -32,14 +32,27 @@ static int host_key_create(int root, SealKey **ret, Error *err) {
         return 0;
 }
 
+/* What was sealed by a key that is gone must not be met by a new one. */
+static int has_no_journal(int root, bool *ret, Error *err) {
+        bool has_journal = false, has_head = false;
+        int r = fs_has(root, "var/lib/pawl/journal", &has_journal, err);
+        if (r == 0)
+                r = fs_has(root, "var/lib/pawl/journal.head", &has_head, err);
+        if (r == 0)
+                *ret = !has_journal && !has_head;
+        return r;
+}
+
 int secrets_host_key(int root, bool create, SealKey **ret, Error *err) {
         _cleanup_free_ char *data = NULL;
         size_t size = 0;
         int made = 0;
         int r = fs_read(root, SEAL_KEY_PATH, SEAL_KEY_SIZE, &data, &size, err);
         if (r == -ENOENT) {
-                bool is_first =
-                        !fs_exists(root, "var/lib/pawl/journal") && !fs_exists(root, "var/lib/pawl/journal.head");
+                bool is_first = false;
+                r = has_no_journal(root, &is_first, err);
+                if (r < 0)
+                        return r;
                 if (create && is_first)
                         made = host_key_create(root, ret, err);
                 if (create && is_first && made <= 0)

@@ -280,8 +280,7 @@ static int choose_version(Target *t, Error *err) {
                 if (r < 0)
                         return r;
                 if (is_same_content(release, t->source)) {
-                        t->release_exists = fs_exists(t->engine->root, path);
-                        return 0;
+                        return fs_has(t->engine->root, path, &t->release_exists, err);
                 }
                 char *other = text_format("%s+%.8s", t->version, sha256);
                 if (!other)
@@ -513,7 +512,10 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
                                  value_get_text_or(t->row, "version", "this one"));
         r = release_row(t, version, &release, err);
         _cleanup_free_ char *path = name_release(t->service, version);
-        if (r == -ENOENT || (r == 0 && path && !fs_exists(t->engine->root, path))) {
+        bool is_kept = false;
+        if (r == 0)
+                r = path ? fs_has(t->engine->root, path, &is_kept, err) : error_no_memory(err);
+        if (r == -ENOENT || (r == 0 && !is_kept)) {
                 r = error_set(err, -ENOENT, ERR_NO_VERSION, "Upgrade to it instead: \"pawl upgrade --version\".",
                               "%s %s is not kept any more", t->service, version);
                 list_releases(t, err);
@@ -550,12 +552,32 @@ static int row_as_is(Target *t, Error *err) {
         return r < 0 || t->row ? r : error_no_memory(err);
 }
 
+static int look_at_directories(Target *t, bool *ret_has_data, Error *err) {
+        const struct {
+                char *(*name)(const char *service);
+                bool *ret;
+        } places[] = {
+                {name_service_dir, &t->has_service_dir},
+                {name_config_dir, &t->has_config_dir},
+                {name_log, &t->has_log},
+                {name_data_dir, ret_has_data},
+        };
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *path = places[i].name(t->service);
+                r = path ? fs_has(t->engine->root, path, places[i].ret, err) : error_no_memory(err);
+        }
+        return r;
+}
+
 /* Remove, start, stop, restart: the service as it is. */
 static int target_as_is(Target *t, const Request *request, Error *err) {
-        int r = row_as_is(t, err);
-        _cleanup_free_ char *data = name_data_dir(t->service);
-        bool only_data = r == -ENOENT && request->purge && data && fs_exists(t->engine->root, data);
-        if (only_data) /* it was removed before, and its data was kept */
+        bool has_data = false;
+        int r = look_at_directories(t, &has_data, err);
+        if (r < 0)
+                return r;
+        r = row_as_is(t, err);
+        if (r == -ENOENT && request->purge && has_data) /* it was removed before, and its data was kept */
                 return 0;
         if (r < 0)
                 return r;

@@ -29,9 +29,11 @@ uint64_t journal_map_size(const JournalOptions *o) {
         return sizeof(void *) >= 8 ? UINT64_C(64) << 30 : UINT64_C(1) << 30;
 }
 
-static bool name_exists(const JournalOptions *o, const char *name) {
+/* What cannot be looked at is not missing: else a journal would be made in the place of one, or one marked as bad be
+ * written to. */
+static int name_has(const JournalOptions *o, const char *name, bool *ret, Error *err) {
         _cleanup_free_ char *path = journal_name(o, name);
-        return path && fs_exists(o->root, path);
+        return path ? fs_has(o->root, path, ret, err) : error_no_memory(err);
 }
 
 int journal_lock_new(int root, const char *dir, const char *name, int *ret_fd, Error *err) {
@@ -322,17 +324,26 @@ static int create(const JournalOptions *o, Error *err) {
 
 static int create_locked(const JournalOptions *o, Error *err) {
         _cleanup_close_ int lock = -1;
+        bool is_there = false;
         int r = journal_lock_new(o->root, o->lock_dir, "journal-writer", &lock, err);
         if (r == 0)
                 r = journal_lock(lock, err);
+        if (r == 0)
+                r = name_has(o, "journal", &is_there, err);
         /* Someone else may have been first. */
-        if (r == 0 && !name_exists(o, "journal"))
+        if (r == 0 && !is_there)
                 r = create(o, err);
         return r < 0 ? error_context(err, r, "could not make the journal") : 0;
 }
 
 static int missing(const JournalOptions *o, JournalMode mode, Error *err) {
-        if (name_exists(o, "journal.head") || name_exists(o, "journal.bad"))
+        bool has_head = false, has_bad = false;
+        int r = name_has(o, "journal.head", &has_head, err);
+        if (r == 0)
+                r = name_has(o, "journal.bad", &has_bad, err);
+        if (r < 0)
+                return r;
+        if (has_head || has_bad)
                 return error_set(err, -ENOENT, ERR_JOURNAL_MISSING,
                                  "Put the journal back from a copy; pawl makes no new one in its place.",
                                  "there was a journal in \"%s\", and it is gone", o->dir);
@@ -342,12 +353,15 @@ static int missing(const JournalOptions *o, JournalMode mode, Error *err) {
 int journal_open(const JournalOptions *o, JournalMode mode, Journal **ret, Error *err) {
         Error unused = ERROR_INIT;
         err = err ? err : &unused;
-        if (!name_exists(o, "journal")) {
-                int r = missing(o, mode, err);
-                if (r < 0)
-                        return r;
-        }
-        if (mode != JOURNAL_READ && name_exists(o, "journal.bad"))
+        bool is_there = false, is_bad = false;
+        int r = name_has(o, "journal", &is_there, err);
+        if (r == 0 && !is_there)
+                r = missing(o, mode, err);
+        if (r == 0 && mode != JOURNAL_READ)
+                r = name_has(o, "journal.bad", &is_bad, err);
+        if (r < 0)
+                return r;
+        if (is_bad)
                 return error_set(
                         err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify, then: pawl journal repair",
                         "the journal was found damaged (\"%s/journal.bad\" says how); nothing is changed before it is repaired",

@@ -69,11 +69,16 @@ static int segments_list(int root, const char *dir, SegmentList *ret, Error *err
                 return error_no_memory(err);
         }
         _cleanup_(segment_list_done) SegmentList list = {0};
-        for (struct dirent *e; (e = readdir(d));) {
+        /* A list that breaks off would let the next append write over what it does not name. */
+        for (;;) {
                 uint64_t seq;
-                if (!name_parse(e->d_name, &seq))
-                        continue;
-                int r = segment_list_add(&list, seq, err);
+                errno = 0;
+                const struct dirent *e = readdir(d);
+                if (!e && errno != 0)
+                        return error_set_errno(err, -errno, NULL, "could not read the directory \"%s\"", dir);
+                if (!e)
+                        break;
+                int r = name_parse(e->d_name, &seq) ? segment_list_add(&list, seq, err) : 0;
                 if (r < 0)
                         return r;
         }
@@ -126,8 +131,9 @@ int segments_visit(const JournalOptions *o, const char *journal, SegmentVisit vi
                 if (!path)
                         return error_no_memory(err);
                 r = fs_read(o->root, path, SEGMENT_MAX, &data, &size, err);
-                /* One that cannot be read is one that is missing. */
-                r = r < 0 ? 0 : segment_walk(data, size, visit, userdata, NULL);
+                /* One that cannot be read is one that is missing; unless it is we who lack something. */
+                if (r != -ENOMEM && r != -EMFILE && r != -ENFILE)
+                        r = r < 0 ? 0 : segment_walk(data, size, visit, userdata, NULL);
         }
         return r;
 }

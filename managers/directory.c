@@ -75,11 +75,16 @@ static int is_empty(const Host *host, const char *path, Error *err) {
         if (!d)
                 return error_set_errno(err, -errno, NULL, "could not read the directory \"%s\"", path);
         (void)TAKE_FD(fd);
-        const struct dirent *e;
-        while ((e = readdir(d)))
+        for (;;) {
+                errno = 0;
+                const struct dirent *e = readdir(d);
+                if (!e && errno != 0)
+                        return error_set_errno(err, -errno, NULL, "could not read the directory \"%s\"", path);
+                if (!e)
+                        return 1;
                 if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
                         return 0;
-        return 1;
+        }
 }
 
 static int foreign(const char *path, Error *err) {

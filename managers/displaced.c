@@ -75,7 +75,9 @@ int displaced_check(const Displaced *d, Error *err) {
 
 /* Removes a name if it is there. */
 static int remove_name(const Displaced *d, const char *name, Error *err) {
-        return fs_exists(d->host->root, name) ? fs_unlink_durably(d->host->root, name, err) : 0;
+        bool is_there = false;
+        int r = fs_has(d->host->root, name, &is_there, err);
+        return is_there ? fs_unlink_durably(d->host->root, name, err) : r;
 }
 
 static int remove_second_names(const Displaced *d, Error *err) {

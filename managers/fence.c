@@ -120,12 +120,14 @@ int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err) {
         _cleanup_free_ char *path = fence_path(tx, step);
         if (!path)
                 return error_no_memory(err);
-        if (!fs_exists(host->root, path))
-                return 0;
+        bool is_there = false;
+        int r = fs_has(host->root, path, &is_there, err);
+        if (!is_there)
+                return r;
         kill_recorded(host, path);
         uint64_t end = clock_boot_usec() + FENCE_WAIT_USEC;
         for (;;) {
-                int r = fence_try_remove(host, path, err);
+                r = fence_try_remove(host, path, err);
                 if (r <= 0)
                         return r;
                 kill_holders(host, path);

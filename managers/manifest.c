@@ -138,6 +138,7 @@ typedef struct Comparing {
         char *line;
         size_t allocated;
         bool is_over;
+        int error; /* of the listing */
 } Comparing;
 
 static void comparing_done(Comparing *c) {
@@ -147,8 +148,11 @@ static void comparing_done(Comparing *c) {
 }
 
 static void next_line(Comparing *c) {
+        errno = 0;
         ssize_t n = getline(&c->line, &c->allocated, c->listing);
         c->is_over = n <= 0;
+        if (c->is_over && !feof(c->listing))
+                c->error = errno != 0 ? -errno : -EIO;
         if (n > 0 && c->line[n - 1] == '\n')
                 c->line[n - 1] = '\0';
 }
@@ -166,6 +170,8 @@ static int drift(const char *path, const char *how, Error *err) {
 static int compare_visit(void *userdata, const WalkEntry *e, Error *err) {
         Comparing *c = userdata;
         char type, hex[DIGEST_HEX_SIZE], line[LINE_MAX_SIZE];
+        if (c->error < 0)
+                return error_set_errno(err, c->error, NULL, "could not read the listing of a release");
         if (manifest_skips(e->path))
                 return 0;
         int order = c->is_over ? -1 : walk_compare(e->path, line_path(c->line));
@@ -193,6 +199,8 @@ int manifest_compare(const Host *host, int dir_fd, int fd, Error *err) {
         rewind(c.listing);
         next_line(&c);
         int r = walk_tree(dir_fd, compare_visit, &c, err);
+        if (r == 0 && c.error < 0)
+                return error_set_errno(err, c.error, NULL, "could not read the listing of a release");
         if (r == 0 && !c.is_over)
                 r = drift(line_path(c.line), "is missing", err);
         return r;

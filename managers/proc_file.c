@@ -108,7 +108,9 @@ int proc_file_set_ending(const Host *host, const char *service, Error *err) {
 static int remove_path(const Host *host, const char *path, Error *err) {
         if (!path)
                 return error_no_memory(err);
-        return fs_exists(host->root, path) ? fs_unlink_durably(host->root, path, err) : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, path, &is_there, err);
+        return is_there ? fs_unlink_durably(host->root, path, err) : r;
 }
 
 int proc_file_remove(const Host *host, const char *service, Error *err) {

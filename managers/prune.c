@@ -52,8 +52,10 @@ static int prune_one(const Host *host, const Releases *releases, const char *ver
         _cleanup_free_ char *trash = release ? trash_name(host, release, n) : NULL;
         if (!mark || !trash)
                 return error_no_memory(err);
-        bool is_left_over = fs_exists(host->root, trash);
-        int r = is_left_over ? fs_remove_tree(host->root, trash, err) : 0;
+        bool is_left_over = false;
+        int r = fs_has(host->root, trash, &is_left_over, err);
+        if (is_left_over)
+                r = fs_remove_tree(host->root, trash, err);
         if (r == 0)
                 r = fs_stat(host->root, release, &st, err);
         if (r < 0)

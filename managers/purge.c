@@ -26,10 +26,13 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         if (!trash)
                 return error_no_memory(err);
         int r = fs_stat(host->root, path, &st, err);
-        bool is_there = r == 0 || fs_exists(host->root, trash);
-        if (r < 0 && r != -ENOENT)
+        bool is_there = r == 0;
+        bool is_link = r == 0 && S_ISLNK(st.st_mode);
+        if (r == -ENOENT)
+                r = fs_has(host->root, trash, &is_there, err);
+        if (r < 0)
                 return r;
-        if (r == 0 && S_ISLNK(st.st_mode))
+        if (is_link)
                 host_log(host, LOG_WARNING, "\"/%s\" is a link: it is deleted, and what it points to is kept", path);
         r = trash_delete(host, path, trash, err);
         if (r == 0)
@@ -40,9 +43,9 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
 static int verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         const char *path = value_get_text(args, "path");
-        return fs_exists(host->root, path)
-                       ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was deleted and is there again", path)
-                       : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, path, &is_there, err);
+        return is_there ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was deleted and is there again", path) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

@@ -285,7 +285,9 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
         _cleanup_free_ char *staged = staged_of(host, args);
         if (!staged)
                 return error_no_memory(err);
-        return fs_exists(host->root, staged) ? revert(host, args, before, err) : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, staged, &is_there, err);
+        return is_there ? revert(host, args, before, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

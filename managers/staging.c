@@ -17,13 +17,13 @@ void staging_done(Staging *s) {
 }
 
 int staging_begin(Staging *s, int root, const char *path, Error *err) {
-        if (fs_exists(root, path)) {
-                int r = fs_remove_tree(root, path, err);
-                if (r < 0)
-                        return r;
-        }
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;
-        int r = fs_place_open(root, path, &p, err);
+        bool is_left_over = false;
+        int r = fs_has(root, path, &is_left_over, err);
+        if (is_left_over)
+                r = fs_remove_tree(root, path, err);
+        if (r == 0)
+                r = fs_place_open(root, path, &p, err);
         if (r == 0)
                 r = fs_mkdir_at(p.dir_fd, p.name, 0755, err);
         if (r < 0)

@@ -31,7 +31,10 @@ char *trash_name(const Host *host, const char *path, size_t n) {
 }
 
 int trash_delete(const Host *host, const char *path, const char *trash, Error *err) {
-        int r = fs_exists(host->root, trash) ? fs_remove_tree(host->root, trash, err) : 0;
+        bool is_left_over = false;
+        int r = fs_has(host->root, trash, &is_left_over, err);
+        if (is_left_over)
+                r = fs_remove_tree(host->root, trash, err);
         if (r == 0)
                 r = fs_rename_durably(host->root, path, trash, err);
         if (r == -ENOENT)
@@ -155,9 +158,9 @@ static int probe(const Host *host, const Value *args, const Value *before, Probe
 static int verify(const Host *host, const Value *args, const Value *facts, Error *err) {
         (void)facts;
         const char *path = value_get_text(args, "path");
-        return fs_exists(host->root, path)
-                       ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was removed and is there again", path)
-                       : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, path, &is_there, err);
+        return is_there ? error_set(err, -ESTALE, ERR_DRIFT, NULL, "\"/%s\" was removed and is there again", path) : r;
 }
 
 static int tidy(const Host *host, const Value *args, const Value *before, Error *err) {
@@ -165,7 +168,9 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
         _cleanup_free_ char *trash = trash_name(host, value_get_text(args, "path"), 0);
         if (!trash)
                 return error_no_memory(err);
-        return fs_exists(host->root, trash) ? fs_remove_tree(host->root, trash, err) : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, trash, &is_there, err);
+        return is_there ? fs_remove_tree(host->root, trash, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

@@ -126,12 +126,16 @@ static int check_entry(const Host *host, const Value *args, const char *staged, 
                 return 0;
         if (!path)
                 return error_no_memory(err);
-        _cleanup_close_ int fd = path_is_safe(path) ? fs_open(host->root, path, O_RDONLY | O_NONBLOCK, NULL) : -ENOENT;
-        if (fd < 0)
+        _cleanup_close_ int fd = path_is_safe(path) ? fs_open(host->root, path, O_RDONLY | O_NONBLOCK, err) : -ENOENT;
+        if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
                 return error_set(err, -ENOENT, ERR_ARTIFACT,
                                  "Say what to start, relative to the release: runtime.exec, or the words after --.",
                                  "the release has no program \"%s\"", entry);
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(err, -errno, NULL, "could not look at \"%s\" in the release", entry);
+        if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
                 return error_set(err, -EACCES, ERR_ARTIFACT, "Make it executable (chmod +x) before it is packed.",
                                  "\"%s\" in the release is not an executable file", entry);
         return 0;
@@ -209,7 +213,10 @@ static int probe(const Host *host, const Value *args, const Value *before, Probe
         int r = staged ? look(host, args, &f, err) : error_no_memory(err);
         if (r < 0)
                 return r;
-        bool is_staged = fs_exists(host->root, staged), existed = value_get_bool(before, "existed", false);
+        bool is_staged = false, existed = value_get_bool(before, "existed", false);
+        r = fs_has(host->root, staged, &is_staged, err);
+        if (r < 0)
+                return r;
         if (existed) {
                 const char *by = value_get_text_or(before, "mark", "");
                 bool same = f.exists && strcmp(f.has_mark ? f.mark.by : "", by) == 0;
@@ -239,7 +246,7 @@ static int verify(const Host *host, const Value *args, const Value *facts, Error
                 return error_no_memory(err);
         char hex[DIGEST_HEX_SIZE];
         _cleanup_close_ int fd = fs_open(host->root, listing, O_RDONLY | O_NOFOLLOW, err);
-        if (fd == -ENOENT)
+        if (fd == -ENOENT || fd == -ELOOP)
                 return error_set(err, -ESTALE, ERR_DRIFT, NULL, "the release \"%s\" has lost its listing", path);
         if (fd < 0)
                 return fd;
@@ -258,7 +265,9 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
         _cleanup_free_ char *staged = staged_of(host, args);
         if (!staged)
                 return error_no_memory(err);
-        return fs_exists(host->root, staged) ? fs_remove_tree(host->root, staged, err) : 0;
+        bool is_there = false;
+        int r = fs_has(host->root, staged, &is_there, err);
+        return is_there ? fs_remove_tree(host->root, staged, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

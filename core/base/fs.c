@@ -174,6 +174,15 @@ int fs_stat(int root, const char *path, struct stat *ret, Error *err) {
         return 0;
 }
 
+int fs_has(int root, const char *path, bool *ret, Error *err) {
+        struct stat st;
+        int r = fs_stat(root, path, &st, err);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = r == 0;
+        return 0;
+}
+
 bool fs_exists(int root, const char *path) {
         struct stat st;
         return fs_stat(root, path, &st, NULL) == 0;

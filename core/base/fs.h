@@ -32,7 +32,10 @@ int fs_open(int root, const char *path, int flags, Error *err); /* descriptor, o
 int fs_open_dir(int root, const char *path, Error *err);
 /* lstat of the last component. Returns 0, or -ENOENT quietly (err untouched) when it or a parent is missing. */
 int fs_stat(int root, const char *path, struct stat *ret, Error *err);
-bool fs_exists(int root, const char *path); /* lstat succeeds */
+/* The same as an answer: a path that cannot be looked at is an error, not an absence. */
+int fs_has(int root, const char *path, bool *ret, Error *err);
+/* lstat succeeds. For what is shown: where something is done or left undone because of the answer, fs_has(). */
+bool fs_exists(int root, const char *path);
 /* Whole file, NUL-terminated behind *ret_size. -ENOENT quietly; -EFBIG beyond max. Refuses what is not a regular file (-EINVAL),
  * a link included: where one may be followed, fs_open() and fs_read_fd(). */
 int fs_read(int root, const char *path, size_t max, char **ret, size_t *ret_size, Error *err);

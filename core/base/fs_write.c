@@ -40,7 +40,10 @@ int fs_sync_fd(int fd, Error *err) {
 int fs_sync_dir_fd(int dir_fd, Error *err) {
         if (mutant_is("no-dir-fsync"))
                 return 0;
-        return fsync(dir_fd) < 0 ? fs_fail_fd(err, -errno, "write to the disk the directory", dir_fd) : 0;
+        if (fsync(dir_fd) == 0)
+                return 0;
+        /* One that may be searched but not read is open for its names alone (fs_place_find). */
+        return fs_fail_fd(err, errno == EBADF ? -EACCES : -errno, "write to the disk the directory", dir_fd);
 }
 
 int fs_set_mode(int fd, mode_t mode, FsOwner owner, Error *err) {
@@ -265,7 +268,11 @@ int fs_mkdir_all_durably(int root, const char *path, mode_t mode, FsOwner owner,
 
 int fs_mkdir_all(int root, const char *path, mode_t mode, Error *err) {
         _cleanup_close_ int fd = fs_open_in_root(root, path, O_PATH | O_DIRECTORY);
-        return fd >= 0 ? 0 : fs_mkdir_all_durably(root, path, mode, FS_OWNER_KEEP, NULL, err);
+        if (fd >= 0)
+                return 0;
+        if (fd != -ENOENT)
+                return fs_fail(err, fd, "open the directory", path);
+        return fs_mkdir_all_durably(root, path, mode, FS_OWNER_KEEP, NULL, err);
 }
 
 int fs_rmdir_durably(int root, const char *path, Error *err) {
