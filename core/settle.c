@@ -241,6 +241,16 @@ int settle_finish(Settle *s, Error *err) {
         return value_count(s->leftovers) > before ? SETTLE_STAYS : 0;
 }
 
+/* Twice: behind END nobody comes back for what is left over, and a lack of memory or of descriptors passes. */
+static int tidy_step(Settle *s, uint32_t i, Error *why) {
+        const Step *step = &s->trail->plan->steps[i];
+        Host host = engine_host(s->engine, s->trail->tx, i, false);
+        if (step->manager->tidy(&host, step->args, s->trail->steps[i].before, why) == 0)
+                return 0;
+        engine_say(s->engine, LOG_NOTE, "%s; trying again", why->message);
+        return step->manager->tidy(&host, step->args, s->trail->steps[i].before, why);
+}
+
 int settle_tidy(Settle *s, Error *err) {
         const Plan *p = s->trail->plan;
         int r = 0;
@@ -249,8 +259,7 @@ int settle_tidy(Settle *s, Error *err) {
                 if (p->steps[i].kind != STEP_EFFECT || !ts->has_intent || !p->steps[i].manager || mutant_is("no-tidy"))
                         continue;
                 Error why = ERROR_INIT;
-                Host host = engine_host(s->engine, s->trail->tx, i, false);
-                if (p->steps[i].manager->tidy(&host, p->steps[i].args, ts->before, &why) == 0)
+                if (tidy_step(s, i, &why) == 0)
                         continue;
                 engine_say(s->engine, LOG_WARNING, "what was kept for undoing could not be removed: %s", why.message);
                 r = value_append_text(s->trail->warnings, why.message, err);

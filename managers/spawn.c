@@ -144,22 +144,27 @@ static int failure_tell(const Spawn *s, const SpawnFailure *f, Error *err) {
 
 int spawn_release(const Spawn *s, Spawned *p, Error *err) {
         /* A child that failed before the gate has said so already: then this send fails and the answer is read all
-         * the same. */
-        (void)send(p->gate, "", 1, MSG_NOSIGNAL);
+         * the same. One that waits for a word that could not be sent is let go. */
+        bool is_sent = send(p->gate, "", 1, MSG_NOSIGNAL) == 1;
+        int error = is_sent ? ETIMEDOUT : errno;
+        if (!is_sent)
+                (void)shutdown(p->gate, SHUT_WR);
         struct pollfd wait = {.fd = p->gate, .events = POLLIN};
         int n_ready;
         do
                 n_ready = poll(&wait, 1, EXEC_WAIT_MSEC);
         while (n_ready < 0 && errno == EINTR);
-        SpawnFailure f = {.stage = STAGE_EXEC, .error = ETIMEDOUT};
+        SpawnFailure f = {.stage = STAGE_EXEC, .error = error};
         ssize_t n = n_ready > 0 ? recv(p->gate, &f, sizeof(f), 0) : (ssize_t)sizeof(f);
-        if (n == (ssize_t)sizeof(f)) {
-                (void)kill(p->pid, SIGKILL);
-                spawned_done(p);
-                return failure_tell(s, &f, err);
+        if (n == 0 && is_sent) { /* its end of the gate is closed by nothing but the exec, or its death */
+                fd_close(&p->gate);
+                return 0;
         }
-        fd_close(&p->gate);
-        return 0;
+        if (n < 0)
+                f.error = errno;
+        (void)kill(p->pid, SIGKILL);
+        spawned_done(p);
+        return failure_tell(s, &f, err);
 }
 
 int spawn_find(const char *name, char **ret, Error *err) {
