@@ -25,14 +25,14 @@ typedef struct Target {
         bool wants_running, is_running, is_failed;
         bool overwrite, purge;
         bool has_service_dir, has_config_dir, has_log; /* of a service as it is: what there is to take away */
-        int64_t port;          /* 0: none */
-        Prefetched prefetched; /* fd -1: none */
-        Value *hold_why;       /* for Plan.held */
-        Value *prune;          /* [text] versions beyond retention */
-        Value *hooks;          /* the spec's notify, with ${X} filled in */
-        Value *stale;          /* [text] files an earlier spec had */
-        Value *notes;          /* [text] for Plan.remarks */
-        size_t instance;       /* of a repeated row, while its arguments are made */
+        int64_t port;                                  /* 0: none */
+        Prefetched prefetched;                         /* fd -1: none */
+        Value *hold_why;                               /* for Plan.held */
+        Value *prune;                                  /* [text] versions beyond retention */
+        Value *hooks;                                  /* the spec's notify, with ${X} filled in */
+        Value *stale;                                  /* [text] files an earlier spec had */
+        Value *notes;                                  /* [text] for Plan.remarks */
+        size_t instance;                               /* of a repeated row, while its arguments are made */
 } Target;
 void target_done(Target *t);
 #define _cleanup_target_ _cleanup_(target_done)

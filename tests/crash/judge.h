@@ -37,5 +37,9 @@ typedef struct JudgeCase {
 bool judge_open(Judge *j, World *world, const Flow *flow);
 void judge_close(Judge *j);
 
+/* After a run that ended by itself and says that it put everything back, before any recovery: is it so? Else fills
+ * oracle and text. */
+bool judge_is_settled(Judge *j, JudgeCase *c);
+
 /* After a killed run, in the world's root. Returns whether all is well; else fills oracle and text. */
 bool judge_case(Judge *j, JudgeCase *c);

@@ -656,6 +656,7 @@ int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
         run.deadline = spec->timeout_ms != 0 ? now_ms() + spec->timeout_ms : 0;
         run.root_session = getsid(0);
         outputs_init(&run.outputs, spec);
+        call_look_below((run.mask & TRACER_LOOK) != 0 ? spec->look_prefixes : NULL);
         if (spec->subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return -errno;
         (void)sigemptyset(&child);

@@ -26,6 +26,8 @@ typedef enum TracerKind {
         TRACER_DISK = 1, /* files, directories, links, attributes, syncs; also opening for writing or creating */
         TRACER_PROC = 2, /* fork, vfork, clone (threads too), execve, kill */
         TRACER_NET = 4,  /* connect, send*, and writes to a socket */
+        TRACER_LOOK = 8, /* what only looks, below look_prefixes: open, read, stat, links, names, locks, maps; and what
+                          * takes descriptors, children or answers from the kernel. Never unless asked for. */
 } TracerKind;
 
 enum { TRACER_ALL = TRACER_DISK | TRACER_PROC | TRACER_NET };
@@ -72,6 +74,7 @@ typedef struct TracerSpec {
         int errno_value;
         uint64_t then_kill_at;               /* after the strike at N: SIGKILL before this later event; 0: no */
         unsigned kinds_mask;                 /* which TracerKinds are counted and reported; 0: TRACER_ALL */
+        const char *const *look_prefixes;    /* for TRACER_LOOK: NULL-terminated, absolute */
         unsigned release;                    /* TracerRelease flags */
         const char *const *release_prefixes; /* NULL-terminated; an exec of a path that starts so is let go, too */
         bool kill_root_only; /* SIGKILL hits the command's own process; the rest is let go, as with `kill -9` */

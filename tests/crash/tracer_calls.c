@@ -199,11 +199,39 @@ static int by_path(const Look *look) {
         return is_virtual(event->path) ? 0 : TRACER_DISK;
 }
 
+/* ---- What only looks ---- */
+
+static const char *const *look_prefixes;
+
+void call_look_below(const char *const *prefixes) {
+        look_prefixes = prefixes;
+}
+
+static bool is_looked_at(const char *path) {
+        for (const char *const *prefix = look_prefixes; *prefix != NULL; prefix++)
+                if (strncmp(path, *prefix, strlen(*prefix)) == 0)
+                        return true;
+        return false;
+}
+
+static int look_by_path(const Look *look) {
+        if (look_prefixes == NULL)
+                return 0;
+        read_paths(look);
+        return is_looked_at(look->event->path) ? TRACER_LOOK : 0;
+}
+
+/* Takes something from the kernel that it may not have: descriptors, children, answers. */
+static int look_anywhere(const Look *look) {
+        (void)look;
+        return look_prefixes != NULL ? TRACER_LOOK : 0;
+}
+
 static int by_open_flags(const Look *look, uint64_t flags) {
-        if ((flags & O_PATH) != 0)
-                return 0;
         if ((flags & O_ACCMODE) == O_RDONLY && (flags & (O_CREAT | O_TRUNC)) == 0 && (flags & O_TMPFILE) != O_TMPFILE)
-                return 0;
+                return look_by_path(look);
+        if ((flags & O_PATH) != 0)
+                return look_by_path(look);
         return by_path(look);
 }
 
@@ -230,12 +258,14 @@ static int by_map(const Look *look) {
         int fd = (int)argument(look, 5);
         char name[TRACER_PATH_SIZE];
 
-        if ((argument(look, 3) & PROT_WRITE) == 0 || (argument(look, 4) & MAP_ANONYMOUS) != 0)
+        if ((argument(look, 4) & MAP_ANONYMOUS) != 0)
                 return 0;
+        if ((argument(look, 3) & PROT_WRITE) == 0)
+                return look_by_path(look);
         if ((type != MAP_SHARED && type != MAP_SHARED_VALIDATE) || kind_of_fd(look, fd) != TRACER_DISK)
                 return 0;
         read_fd_name(look, fd, name, sizeof name);
-        return may_be_mapped(name) ? 0 : gap(look, "writable shared mapping of a file", name);
+        return may_be_mapped(name) ? look_by_path(look) : gap(look, "writable shared mapping of a file", name);
 }
 
 /* One line of /proc/PID/maps: does it show a shared mapping of a real file within [from, to)? */
@@ -383,6 +413,46 @@ static const Call table[] = {
         ROW(sendto,            net,        .fd = 1)
         ROW(sendmsg,           net,        .fd = 1)
         ROW(sendmmsg,          net,        .fd = 1)
+        ROW(read,              look_by_path,  .fd = 1)
+        ROW(pread64,           look_by_path,  .fd = 1)
+        ROW(readv,             look_by_path,  .fd = 1)
+        ROW(preadv,            look_by_path,  .fd = 1)
+        ROW(fstat,             look_by_path,  .fd = 1)
+        ROW(getdents64,        look_by_path,  .fd = 1)
+        ROW(fgetxattr,         look_by_path,  .fd = 1)
+        ROW(flistxattr,        look_by_path,  .fd = 1)
+        ROW(fstatfs,           look_by_path,  .fd = 1)
+        ROW(fcntl,             look_by_path,  .fd = 1)
+        ROW(flock,             look_by_path,  .fd = 1)
+        ROW(lseek,             look_by_path,  .fd = 1)
+        ROW(newfstatat,        look_by_path,  .dir = 1, .path = 2)
+        ROW(statx,             look_by_path,  .dir = 1, .path = 2)
+        ROW(readlinkat,        look_by_path,  .dir = 1, .path = 2)
+        ROW(faccessat,         look_by_path,  .dir = 1, .path = 2)
+        ROW(getxattr,          look_by_path,  .path = 1)
+        ROW(lgetxattr,         look_by_path,  .path = 1)
+        ROW(listxattr,         look_by_path,  .path = 1)
+        ROW(llistxattr,        look_by_path,  .path = 1)
+        ROW(statfs,            look_by_path,  .path = 1)
+        ROW(pipe2,             look_anywhere, .fd = 0)
+        ROW(socket,            look_anywhere, .fd = 0)
+        ROW(socketpair,        look_anywhere, .fd = 0)
+        ROW(pidfd_open,        look_anywhere, .fd = 0)
+        ROW(dup,               look_anywhere, .fd = 0)
+        ROW(dup3,              look_anywhere, .fd = 0)
+        ROW(epoll_create1,     look_anywhere, .fd = 0)
+        ROW(eventfd2,          look_anywhere, .fd = 0)
+        ROW(memfd_create,      look_anywhere, .fd = 0)
+        ROW(timerfd_create,    look_anywhere, .fd = 0)
+        ROW(signalfd4,         look_anywhere, .fd = 0)
+        ROW(recvfrom,          look_anywhere, .fd = 0)
+        ROW(recvmsg,           look_anywhere, .fd = 0)
+        ROW(ppoll,             look_anywhere, .fd = 0)
+        ROW(wait4,             look_anywhere, .fd = 0)
+        ROW(waitid,            look_anywhere, .fd = 0)
+#ifdef SYS_faccessat2
+        ROW(faccessat2,        look_by_path,  .dir = 1, .path = 2)
+#endif
 #ifdef SYS_fchmodat2
         ROW(fchmodat2,         by_path,    .dir = 1, .path = 2)
 #endif
@@ -408,6 +478,14 @@ static const Call table[] = {
         ROW(futimesat,         by_path,    .dir = 1, .path = 2)
         ROW(fork,              proc,       .is_forking = true)
         ROW(vfork,             proc,       .is_forking = true)
+        ROW(access,            look_by_path,  .path = 1)
+        ROW(stat,              look_by_path,  .path = 1)
+        ROW(lstat,             look_by_path,  .path = 1)
+        ROW(readlink,          look_by_path,  .path = 1)
+        ROW(getdents,          look_by_path,  .fd = 1)
+        ROW(pipe,              look_anywhere, .fd = 0)
+        ROW(dup2,              look_anywhere, .fd = 0)
+        ROW(poll,              look_anywhere, .fd = 0)
 #endif
 #include "tests/crash/tracer_calls.def"
 };

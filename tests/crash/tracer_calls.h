@@ -18,6 +18,10 @@ typedef struct CallOutputs {
  * gap. */
 int call_classify(const CallOutputs *outputs, TracerEvent *event, char *ret_problem);
 
+/* Which files' reading counts: those whose path begins so (NULL-terminated, borrowed until the next call; NULL: none,
+ * and nothing that only looks counts). */
+void call_look_below(const char *const *prefixes);
+
 /* Does it make a process or a thread? */
 bool call_is_forking(int nr);
 

@@ -140,7 +140,8 @@ int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spe
         spec->argv = l.words;
         spec->envp = l.environment;
         spec->stdout_fd = spec->stderr_fd = fd;
-        spec->kinds_mask = TRACER_DISK | TRACER_PROC;
+        if (spec->kinds_mask == 0)
+                spec->kinds_mask = TRACER_DISK | TRACER_PROC;
         spec->release = TRACER_RELEASE_OTHER_PROGRAM | TRACER_RELEASE_OWN_SESSION;
         spec->kill_root_only = spec->subreaper = true;
         spec->timeout_ms = RUN_LIMIT_MSEC;

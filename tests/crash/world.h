@@ -54,5 +54,6 @@ void world_pawl(World *w, const char *line, const WorldEnv *env, WorldRun *ret);
 int world_pawl_begin(World *w, const char *line, const WorldEnv *env, const char *name, pid_t *ret_pid);
 /* Waits for it, at most msec, then kills it. The status as in WorldRun. */
 int world_pawl_end(pid_t pid, uint64_t msec);
-/* The same under the tracer; fills mode and the like from `spec`, whose argv, envp and streams are set here. */
+/* The same under the tracer; fills mode and the like from `spec`, whose argv, envp and streams are set here; the kinds
+ * are DISK and PROC where it names none. */
 int world_trace(World *w, const char *line, const WorldEnv *env, TracerSpec *spec, TracerResult *ret, char *ret_output);
