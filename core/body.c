@@ -21,6 +21,7 @@ static const Field step_fields[] = {
 static const Field group_fields[] = {
         { 1, "name",     FIELD_TEXT, FIELD_REQUIRED, 1, NULL},
         { 2, "required", FIELD_BOOL, FIELD_REQUIRED, 1, NULL},
+        { 3, "shared",   FIELD_TEXT, 0,              1, NULL},
         FIELD_END,
 };
 

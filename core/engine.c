@@ -11,6 +11,7 @@
 #include "core/engine_state.h"
 #include "core/rows.h"
 #include "core/secrets.h"
+#include "core/shared.h"
 
 /* clang-format off */
 static const struct {
@@ -80,6 +81,7 @@ Engine *engine_free(Engine *e) {
         value_free(e->config);
         value_free(e->origins);
         value_free(e->warnings);
+        shared_release(e, NULL);
         fd_close(&e->root);
         free(e->root_path);
         free(e->config_why);
@@ -313,6 +315,8 @@ int engine_open(const EngineOptions *options, Engine **ret, Error *err) {
         if (!e)
                 return error_no_memory(err);
         e->root = -1;
+        for (size_t i = 0; i < SHARED_COUNT; i++)
+                e->shared[i] = -1;
         int r = state_init(e, options, err);
         if (r == 0)
                 r = root_open(e, options->root ? options->root : "/", err);

@@ -7,6 +7,8 @@
 #include "journal/journal.h"
 #include "managers/manager.h"
 
+#define SHARED_COUNT 2 /* shared.c has their names */
+
 struct Engine {
         int root;
         char *root_path;
@@ -24,8 +26,9 @@ struct Engine {
         EngineCalls calls;
         HostCalls host_calls;
         const volatile sig_atomic_t *cancel;
-        Value *warnings; /* [text] said while planning or running; moved into the outcome */
-        Host host;       /* as managers see it; tx and step are set per call */
+        Value *warnings;          /* [text] said while planning or running; moved into the outcome */
+        int shared[SHARED_COUNT]; /* locks of shared things held now, or -1 */
+        Host host;                /* as managers see it; tx and step are set per call */
 };
 
 #define PAWL_DIR "var/lib/pawl"

@@ -60,14 +60,13 @@ static void lock_holder(Engine *e, const char *name, char *ret, size_t size) {
         snprintf(ret, size, "another pawl (%s)", text);
 }
 
-int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
-        uint64_t until = clock_boot_usec() + e->wait_usec;
-        Host host = engine_host(e, 0, 0, true);
+int lock_wait(Engine *e, const char *name, const Host *host, uint64_t wait_usec, int *ret_fd, Error *err) {
+        uint64_t until = clock_boot_usec() + wait_usec;
         for (;;) {
                 int r = lock_try(e, name, ret_fd, err);
                 if (r <= 0)
                         return r;
-                r = host_check_cancel(&host, err);
+                r = host_check_cancel(host, err);
                 if (r < 0)
                         return error_context(err, r, "while waiting for another pawl");
                 if (clock_boot_usec() >= until)
@@ -76,7 +75,12 @@ int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
         }
         char holder[320];
         lock_holder(e, name, holder, sizeof(holder));
-        const char *what = strncmp(name, "service-", 8) == 0 ? name + 8 : name;
+        const char *dash = strchr(name, '-'), *what = dash ? dash + 1 : name;
         return error_set(err, -EBUSY, ERR_LOCKED, "Wait until it is done, or let this command wait: --wait 60s.",
                          "%s: %s is at work on it", what, holder);
+}
+
+int lock_take(Engine *e, const char *name, int *ret_fd, Error *err) {
+        Host host = engine_host(e, 0, 0, true);
+        return lock_wait(e, name, &host, e->wait_usec, ret_fd, err);
 }

@@ -7,6 +7,7 @@
 
 #include "core/base/text.h"
 #include "core/plan.h"
+#include "core/shared.h"
 
 Plan *plan_new(const char *flow, const char *service) {
         _cleanup_(plan_freep) Plan *p = calloc(1, sizeof(Plan));
@@ -34,8 +35,10 @@ Plan *plan_free(Plan *p) {
                 return NULL;
         for (size_t i = 0; i < p->n_steps; i++)
                 step_done(&p->steps[i]);
-        for (size_t i = 0; i < p->n_groups; i++)
+        for (size_t i = 0; i < p->n_groups; i++) {
                 free(p->groups[i].name);
+                free(p->groups[i].shared);
+        }
         free(p->steps);
         free(p->groups);
         free(p->flow);
@@ -118,6 +121,15 @@ int plan_add_group(Plan *p, const char *name, bool is_required, uint32_t *ret, E
         groups[p->n_groups] = (PlanGroup){.name = copy, .is_required = is_required};
         p->n_groups++;
         *ret = (uint32_t)p->n_groups;
+        return 0;
+}
+
+int plan_share(Plan *p, uint32_t group, const char *shared, Error *err) {
+        char *copy = strdup(shared);
+        if (!copy)
+                return error_no_memory(err);
+        free(p->groups[group - 1].shared);
+        p->groups[group - 1].shared = copy;
         return 0;
 }
 
@@ -225,9 +237,27 @@ static int check_group(const Plan *p, uint32_t i, Error *err) {
         return 0;
 }
 
+/* Whoever takes two locks takes them in the same order as everybody else, or two could wait for each other. */
+static int check_shared(const Plan *p, Error *err) {
+        int highest = -1;
+        for (uint32_t i = 0; i < p->n_steps; i++) {
+                uint32_t group = p->steps[i].group;
+                const char *shared = group > 0 && group <= p->n_groups ? p->groups[group - 1].shared : NULL;
+                int index = shared ? shared_index(shared) : highest;
+                if (shared && index < 0)
+                        return wrong(err, i, "shares something that is not in the table");
+                if (index < highest)
+                        return wrong(err, i, "takes a lock out of order");
+                highest = index;
+        }
+        return 0;
+}
+
 int plan_check(const Plan *p, bool is_real_root, Error *err) {
         bool finishing = false;
         int r = check_brackets(p, err);
+        if (r == 0)
+                r = check_shared(p, err);
         for (uint32_t i = 0; r == 0 && i < p->n_steps; i++) {
                 const Step *s = &p->steps[i];
                 if (!s->manager)
@@ -293,6 +323,8 @@ static int plan_lists_to_value(const Plan *p, Value *v, Error *err) {
                         r = value_set_text(group, "name", p->groups[i].name, err);
                 if (r == 0)
                         r = value_set_bool(group, "required", p->groups[i].is_required, err);
+                if (r == 0)
+                        r = value_set_text(group, "shared", p->groups[i].shared, err);
         }
         if (r == 0)
                 r = value_set(v, "steps", TAKE_PTR(steps), err);
@@ -365,9 +397,12 @@ static int plan_lists_from_value(Plan *p, const Value *v, Error *err) {
         int r = 0;
         for (size_t i = 0; r == 0 && i < value_count(groups); i++) {
                 const Value *g = value_at(groups, i);
-                uint32_t ignored;
-                r = plan_add_group(p, value_get_text_or(g, "name", ""), value_get_bool(g, "required", true), &ignored,
+                const char *shared = value_get_text(g, "shared");
+                uint32_t group = 0;
+                r = plan_add_group(p, value_get_text_or(g, "name", ""), value_get_bool(g, "required", true), &group,
                                    err);
+                if (r == 0 && shared)
+                        r = plan_share(p, group, shared, err);
         }
         for (size_t i = 0; r == 0 && i < value_count(steps); i++)
                 r = step_from_value(p, value_at(steps, i), err);

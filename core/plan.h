@@ -43,6 +43,7 @@ typedef struct Step {
 typedef struct PlanGroup {
         char *name;
         bool is_required;
+        char *shared; /* what its steps write to belongs to other services as well: "nginx"; NULL: nothing does */
 } PlanGroup;
 
 typedef struct Plan {
@@ -84,12 +85,15 @@ int plan_add(Plan *p, StepInit init, Value *args, uint32_t *ret, Error *err);
 void plan_stands_alone(Plan *p, uint32_t step);
 int plan_add_depends(Plan *p, uint32_t step, uint32_t on, Error *err);
 int plan_add_group(Plan *p, const char *name, bool is_required, uint32_t *ret, Error *err);
+/* Its steps run under the lock of a shared thing (shared.h). */
+int plan_share(Plan *p, uint32_t group, const char *shared, Error *err);
 int plan_claim(Plan *p, const char *format, ...) _printf_(2, 3);
 int plan_remark(Plan *p, const char *format, ...) _printf_(2, 3);
 
 /*
  * What must hold of every plan before it may run: each owe has its pay behind it and none crosses another; effects and checks stand before finish steps; no
- * required step stands on an optional group's; depends point backward; arguments fit their manager's fields; every manager is rootable when the root is not
+ * required step stands on an optional group's; depends point backward; shared things are known and come
+ * in the order of their locks; arguments fit their manager's fields; every manager is rootable when the root is not
  * "/". Violations are our own bugs: -EINVAL.
  */
 int plan_check(const Plan *p, bool is_real_root, Error *err);

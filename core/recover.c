@@ -10,6 +10,7 @@
 #include "core/lock.h"
 #include "core/recover.h"
 #include "core/rows.h"
+#include "core/shared.h"
 #include "core/txn.h"
 #include "core/unchecked.h"
 
@@ -86,12 +87,6 @@ static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *er
 
 /* ---- The three directions -------------------------------------------------------------------------------------------------- */
 
-static int write_abort(Engine *e, Trail *t, Error *err) {
-        Error why = ERROR_INIT;
-        (void)error_set_full(&why, -EOWNERDEAD, ERR_FAILED, NULL, "pawl was interrupted (power cut, kill or crash)");
-        return ledger_write(e, t, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
-}
-
 static void recovery_times(const Trail *t, SettleTimes *ret) {
         int64_t now = clock_wall_usec();
         ret->duration_usec = now > t->begin_usec ? (uint64_t)(now - t->begin_usec) : 0;
@@ -99,7 +94,7 @@ static void recovery_times(const Trail *t, SettleTimes *ret) {
 
 static int go_back(Settle *s, Error *err) {
         SettleTimes times = {0};
-        int r = s->trail->phase == TX_OPEN ? write_abort(s->engine, s->trail, err) : 0;
+        int r = s->trail->phase == TX_OPEN ? settle_abort(s, err) : 0;
         if (r == 0)
                 r = settle_reverse(s, 0, err);
         if (r == 0)
@@ -189,10 +184,28 @@ static int settle_in(Engine *e, Trail *t, Direction direction, Value *report, Er
         return q < 0 ? q : r;
 }
 
-int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **ret_report, Error *err) {
+/* What the trail says of a shared thing holds only under that thing's lock: whoever needed it first may have settled those steps. */
+static int load_locked(Engine *e, uint64_t tx, const RecoverRequest *request, Trail **ret, Error *err) {
+        _cleanup_(trail_freep) Trail *t = NULL;
+        int r = trail_load(e->journal, e->host_key, tx, &t, err), taken = 0;
+        if (r == 0 && request->mode != RECOVER_DRY_RUN)
+                taken = shared_take_open(e, t, err);
+        if (taken > 0) {
+                t = trail_free(t);
+                r = trail_load(e->journal, e->host_key, tx, &t, err);
+        }
+        if (taken < 0)
+                return taken;
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+static int recover_trail(Engine *e, uint64_t tx, const RecoverRequest *request, Value **ret_report, Error *err) {
         _cleanup_(trail_freep) Trail *t = NULL;
         _cleanup_(value_freep) Value *report = NULL;
-        int r = trail_load(e->journal, e->host_key, tx, &t, err);
+        int r = load_locked(e, tx, request, &t, err);
         if (r == 0)
                 r = report_new(t, &report, err);
         if (r < 0)
@@ -223,6 +236,12 @@ int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **re
                 r = settle_in(e, t, direction, report, err);
         if (r >= 0)
                 *ret_report = TAKE_PTR(report);
+        return r;
+}
+
+int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **ret_report, Error *err) {
+        int r = recover_trail(e, tx, request, ret_report, err);
+        shared_release(e, NULL);
         return r;
 }
 

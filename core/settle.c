@@ -141,6 +141,16 @@ static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
         return 0;
 }
 
+int settle_abort(Settle *s, Error *err) {
+        Error why = ERROR_INIT;
+        (void)error_set_full(&why, -EOWNERDEAD, ERR_FAILED, NULL, "pawl was interrupted (power cut, kill or crash)");
+        return ledger_write(s->engine, s->trail, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
+}
+
+static bool step_is_open(const TrailStep *s) {
+        return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
+}
+
 int settle_reverse(Settle *s, uint32_t group, Error *err) {
         const Plan *p = s->trail->plan;
         size_t before = value_count(s->leftovers);
@@ -150,6 +160,8 @@ int settle_reverse(Settle *s, uint32_t group, Error *err) {
                 uint32_t i = mutant_is("reverse-in-order") ? n : (uint32_t)p->n_steps - 1 - n;
                 if (group == 0 || p->steps[i].group == group)
                         r = reverse_step(s, verdicts, i, err);
+                else /* it stays for now, and so does what it stands on */
+                        verdicts[i] = step_is_open(&s->trail->steps[i]) ? VERDICT_BLOCKED : VERDICT_NOTHING;
         }
         if (r < 0)
                 return r;

@@ -20,6 +20,9 @@ typedef struct Settle {
         size_t n_settled; /* steps put back or finished by this call */
 } Settle;
 
+/* The ABORT of a transaction whose process died. */
+int settle_abort(Settle *s, Error *err);
+
 /* Puts back every step with an intent, last first; with `group` > 0 only that group's. Foreign, failing or unreachable steps stay, with all they stand on. */
 int settle_reverse(Settle *s, uint32_t group, Error *err);
 

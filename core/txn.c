@@ -10,6 +10,7 @@
 #include "core/base/fault.h"
 #include "core/body.h"
 #include "core/rows.h"
+#include "core/shared.h"
 #include "core/txn.h"
 
 typedef struct Txn {
@@ -249,6 +250,18 @@ static Settle txn_settle(Txn *x) {
         return (Settle){.engine = x->engine, .trail = x->trail, .leftovers = x->result->leftovers};
 }
 
+/* The flow's first step is the one that failed, and the flow goes on: so it begins without it. */
+static int begin_alone(Txn *x, Error *err) {
+        _cleanup_ledger_ Ledger l = {0};
+        int r = x->trail->phase == TX_NONE ? reserve(x, err) : 0;
+        if (r < 0 || x->trail->phase != TX_NONE)
+                return r;
+        r = ledger_open(&l, x->engine, x->trail, false, err);
+        if (r == 0)
+                r = begin(x, &l, err);
+        return r != 0 ? r : ledger_commit(&l, err);
+}
+
 /* An optional group failed: it alone is put back, and the flow goes on behind it. */
 static int group_failed(Txn *x, uint32_t group, const Error *why, Error *err) {
         _cleanup_ledger_ Ledger l = {0};
@@ -267,6 +280,7 @@ static int group_failed(Txn *x, uint32_t group, const Error *why, Error *err) {
         if (r != 0)
                 return r;
         engine_say(x->engine, LOG_WARNING, "%s: %s", x->trail->plan->groups[group - 1].name, why->message);
+        shared_release_group(x->engine, x->trail, group);
         return ledger_write(x->engine, x->trail, RECORD_GROUP_UNDONE, (group - 1) | STEP_GROUP_BIT, NULL, err);
 }
 
@@ -324,6 +338,7 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
         }
         if (q == 0)
                 q = settle_reverse(&s, 0, err);
+        shared_release(x->engine, NULL);
         if (q == 0)
                 q = settle_tidy(&s, err);
         finish_times(x);
@@ -391,6 +406,7 @@ static int commit(Txn *x, Error *err) {
         if (r < 0)
                 return r;
         fault_point("commit-after");
+        shared_release(x->engine, NULL);
         x->pending = -1;
         x->result->is_committed = true;
         finish_times(x);
@@ -447,6 +463,30 @@ static bool is_done_still(Txn *x, uint32_t i) {
         return step->manager->probe(&host, step->args, ts->before, &probe, NULL) == 0 && probe == PROBE_AFTER;
 }
 
+static int run_step(Txn *x, uint32_t i, Error *err) {
+        const Step *step = &x->trail->plan->steps[i];
+        const char *shared = step->group > 0 ? x->trail->plan->groups[step->group - 1].shared : NULL;
+        int r = shared ? shared_take(x->engine, shared, x->trail, err) : 0;
+        if (r < 0)
+                return r;
+        return step->kind == STEP_EFFECT ? run_effect(x, i, err) : run_check(x, i, err);
+}
+
+/* Step i of an optional group failed with r. 0: the group is put back, and the flow goes on; what comes back otherwise ends the flow. */
+static int go_on_without(Txn *x, uint32_t i, int r, Error *err) {
+        uint32_t group = x->trail->plan->steps[i].group;
+        bool is_optional = group > 0 && !x->trail->plan->groups[group - 1].is_required;
+        if (!is_optional || x->trail->phase > TX_OPEN || err->code == ERR_JOURNAL_IO || r == -ECANCELED)
+                return r;
+        Error why = *err;
+        int q = begin_alone(x, err);
+        if (q != 0)
+                return q;
+        x->trail->steps[i].is_failed = true; /* so that it is fenced before it is looked at */
+        q = group_failed(x, group, &why, err);
+        return q == SETTLE_STAYS ? r : q;
+}
+
 /* Runs effects and checks from the first that is not done. *ret_failed is the step that failed. */
 static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
         const Plan *p = x->trail->plan;
@@ -457,18 +497,14 @@ static int forward(Txn *x, uint32_t *ret_failed, Error *err) {
                 bool is_left_out = step->group > 0 && x->trail->groups[step->group - 1].is_failed;
                 if (step->kind > STEP_CHECK || is_left_out || is_done_still(x, i) || check_was_passed(x, i))
                         continue;
-                r = step->kind == STEP_EFFECT ? run_effect(x, i, err) : run_check(x, i, err);
+                r = run_step(x, i, err);
                 if (r >= 0)
                         continue;
                 *ret_failed = x->trail->phase == TX_NONE ? RECORD_STEP_NONE : i;
                 bool is_optional = step->group > 0 && !p->groups[step->group - 1].is_required;
-                if (is_optional && x->trail->phase == TX_OPEN && err->code != ERR_JOURNAL_IO && r != -ECANCELED) {
-                        Error why = *err;
-                        x->trail->steps[i].is_failed = true; /* so that it is fenced before it is looked at */
-                        int q = group_failed(x, step->group, &why, err);
-                        r = q == SETTLE_STAYS ? r : q;
+                r = go_on_without(x, i, r, err);
+                if (is_optional && x->trail->groups[step->group - 1].is_failed)
                         *ret_failed = RECORD_STEP_NONE; /* FAILED names the group already */
-                }
         }
         return r;
 }

@@ -15,6 +15,7 @@
  * M6   locks: in order, the service before the shared thing: no dead one's service lock is taken under the shared one
  * M7   locks: age breaks no living lock
  * M8   ownership: a shared file is reverted by its marked block, not as a whole
+ * M9   locks: a reversal reads its own trail again under the lock: somebody may have settled it
  */
 #include "world.pml"
 
@@ -50,6 +51,7 @@ inline drop_locks()
 /* Put back what w did to the shared thing. */
 inline settle(w)
 {
+        assert(!has(UNDONE, w)); /* the journal refuses a second one */
         put(ABORT, w); CR();
 #if M == 8
         s[1] = cap[w]; CR();
@@ -130,6 +132,9 @@ start:
         fi;
 
 reverse:
+#if M == 9
+        dead = open_(me);
+#endif
 #if M != 5
         if
         :: shared == me
@@ -138,7 +143,11 @@ reverse:
 #endif
         /* someone who needed the thing may have settled it meanwhile */
         if
+#if M == 9
+        :: dead -> settle(me)
+#else
         :: open_(me) -> settle(me)
+#endif
         :: else
         fi;
 
