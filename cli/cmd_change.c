@@ -67,12 +67,22 @@ static bool is_end_of_all(int r, const Error *why) {
         return r < 0 && (why->code == ERR_INTERRUPTED || why->code == ERR_TERMINATED || why->code == ERR_JOURNAL_IO);
 }
 
+/* What is missing was told as a warning; who asks for it has it as an error. */
+static int be_strict(const Cli *cli, const Value *outcome, int r, Error *err) {
+        const Value *without = value_get(outcome, "without");
+        if (r < 0 || !option_is(cli->options, FLAG_STRICT) || value_count(without) == 0)
+                return r;
+        return error_set(err, -EIO, ERR_INCOMPLETE, "The warning says why; \"pawl apply\" tries again.",
+                         "%s is without its %s", value_get_text_or(outcome, "service", "?"),
+                         value_text(value_at(without, 0)));
+}
+
 static int run_one(Cli *cli, const Ask *a, Value **ret, Error *err) {
         Engine *engine = NULL;
         int r = cli_engine(cli, &engine, err);
         if (r == 0)
                 r = engine_run(engine, &a->request, ret, err);
-        return *ret ? r : ask_blame(a, r, err);
+        return *ret ? be_strict(cli, *ret, r, err) : ask_blame(a, r, err);
 }
 
 /* ---- Apply ------------------------------------------------------------------------------------------------------- */
@@ -117,6 +127,7 @@ static int upgrade_all(Cli *cli, const Request *like, Value **ret, Error *err) {
                 Error why = ERROR_INIT;
                 request.service = value_text(value_at(services, i));
                 r = engine_run(engine, &request, &outcome, &why);
+                r = be_strict(cli, outcome, r, &why);
                 is_over = is_end_of_all(r, &why);
                 (void)several_add(cli, &several, request.service, outcome, r, &why);
         }

@@ -140,6 +140,8 @@ void show_status(Cli *cli, const Value *s) {
         text_label(cli, "Status", state);
         (void)snprintf(number, sizeof(number), "%" PRId64, value_get_int(s, "pid", 0));
         text_label(cli, "PID", value_get_int(s, "pid", 0) > 0 ? number : NULL);
+        for (size_t i = 0; i < value_count(value_get(s, "warnings")); i++)
+                text_label(cli, i == 0 ? "Warning" : "", value_text(value_at(value_get(s, "warnings"), i)));
         show_held(cli, value_get(s, "held"));
         show_open(cli, s);
         show_times(cli, s);

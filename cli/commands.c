@@ -49,13 +49,13 @@ static const char status_more[] =
 
 /* clang-format off */
 const Command commands[] = {
-        {"apply",    "[SPEC...]", 0, ANY_NUMBER, WORD_FILE, NEED_WRITE, FLAG_BIT(OVERWRITE) | FLAG_BIT(RETRY), false,
+        {"apply",    "[SPEC...]", 0, ANY_NUMBER, WORD_FILE, NEED_WRITE, FLAG_BIT(OVERWRITE) | FLAG_BIT(RETRY) | FLAG_BIT(STRICT), false,
          "make services what their specs say", apply_more, cmd_apply, show_nothing},
-        {"deploy",   "SPEC|PATH|URL|REPO", 1, 1, WORD_FILE, NEED_WRITE, SPEC_FLAGS, true,
+        {"deploy",   "SPEC|PATH|URL|REPO", 1, 1, WORD_FILE, NEED_WRITE, SPEC_FLAGS | FLAG_BIT(STRICT), true,
          "deploy a new service", deploy_more, cmd_change, show_outcome},
-        {"upgrade",  "[SERVICE]", 0, 1, WORD_SERVICE, NEED_WRITE, UPGRADE_FLAGS, false,
+        {"upgrade",  "[SERVICE]", 0, 1, WORD_SERVICE, NEED_WRITE, UPGRADE_FLAGS | FLAG_BIT(STRICT), false,
          "switch a service to another version", upgrade_more, cmd_change, show_outcome},
-        {"rollback", "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(VERSION) | FLAG_BIT(OVERWRITE), false,
+        {"rollback", "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(VERSION) | FLAG_BIT(OVERWRITE) | FLAG_BIT(STRICT), false,
          "go back to the previous version, with the spec it ran with", NULL, cmd_change, show_outcome},
         {"remove",   "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(PURGE) | FLAG_BIT(YES) | FLAG_BIT(OVERWRITE), false,
          "stop a service and take it away", remove_more, cmd_change, show_outcome},

@@ -151,6 +151,11 @@ static const char *error_try(const Value *outcome, const Error *err, char *buf, 
 
 void text_error(Cli *cli, const Value *outcome, const Error *err) {
         char buf[128];
+        bool is_done = strcmp(value_get_text_or(outcome, "result", ""), "done") == 0 && err->code == ERR_INCOMPLETE;
+        if (is_done) {
+                text_outcome(cli, outcome);
+                outcome = NULL;
+        }
         out_say(&cli->out, "%spawl: ", out_colour(&cli->out, stderr, OUT_RED));
         if (outcome)
                 say_flow(cli, outcome);
@@ -210,11 +215,14 @@ static const Flow *flow_find(const char *name) {
 
 static void print_place(Cli *cli, const Value *o) {
         int64_t port = value_get_int(o, "port", 0);
-        const char *url = value_get_text(o, "url"), *data = value_get_text(o, "data");
+        const char *url = value_get_text(o, "url"), *data = value_get_text(o, "data"),
+                   *route = value_get_text(o, "route");
         if (port > 0)
                 out_print(&cli->out, "  Port:     %" PRId64 "\n", port);
         if (url)
                 out_print(&cli->out, "  URL:      %s\n", url);
+        if (route && value_count(value_get(o, "without")) == 0)
+                out_print(&cli->out, "  Route:    %s → localhost:%" PRId64 "\n", route, port);
         if (data)
                 out_print(&cli->out, "  Data:     %s\n", data);
 }

@@ -79,7 +79,8 @@ typedef struct Request {
 /*
  * The whole of it: lock, settle what died, plan, run. On return *ret is an outcome (also after many failures; NULL when it never came to a plan):
  *   {command, service, result, tx, from, to, port?, url?, changes: [text], kept: [text], warnings: [text], leftovers: [{what, why, step}],
- *    duration_usec, exposure_usec, downtime_usec, put_back: text?, held: text?, started: bool, data?: path, settled: [outcome of recovery]}
+ *    duration_usec, exposure_usec, downtime_usec, route?: text, without?: [text] optional
+ *    groups that were put back, put_back: text?, held: text?, started: bool, data?: path, settled: [outcome of recovery]}
  * result: "done" | "unchanged" | "held" | "put back" | "leftovers" (COMMIT done or reversal incomplete) | "in doubt" (exit 75)
  */
 int engine_run(Engine *e, const Request *request, Value **ret, Error *err);

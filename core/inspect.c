@@ -120,7 +120,8 @@ static int artifacts_add(Engine *e, const Value *row, Value *files) {
                 const Value *artifact = value_at(artifacts, i), *args = value_get(artifact, "args");
                 const Manager *m = manager_by_id((uint16_t)value_get_int(artifact, "manager", 0));
                 const char *path = value_get_text(args, "path");
-                if (!m || !path || strcmp(m->name, "file") != 0 || is_listed(e, files, path))
+                if (!m || !path || (strcmp(m->name, "file") != 0 && strcmp(m->name, "block") != 0) ||
+                    is_listed(e, files, path))
                         continue;
                 bool is_secret = value_is(value_get(args, "content"), VALUE_SECRET);
                 r = file_add(e, row, is_secret ? INSPECT_SECRET : INSPECT_TEXT, path_base(path), path, files);

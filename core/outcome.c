@@ -31,6 +31,8 @@ static int outcome_service(Engine *e, const Plan *p, Value *v, Error *err) {
                 r = value_set_int(v, "port", port, err);
         if (r == 0 && port > 0)
                 r = value_set(v, "url", value_new_format("http://127.0.0.1:%lld", (long long)port), err);
+        if (r == 0)
+                r = value_set_text(v, "route", value_get_text(row, "route"), err);
         if (r == 0 && row)
                 r = value_set_bool(v, "started", strcmp(value_get_text_or(row, "wanted", ""), "running") == 0, err);
         if (r == 0 && fs_exists(e->root, data)) {
@@ -58,6 +60,16 @@ static int outcome_steps(const Trail *t, Value *v, Error *err) {
         if (r == 0)
                 r = value_set(v, "kept", value_copy(t->plan->kept), err);
         return r;
+}
+
+/* The groups that were put back while the flow went on. */
+static int outcome_without(const Trail *t, Value *v, Error *err) {
+        _cleanup_(value_freep) Value *without = value_new_array();
+        int r = without ? 0 : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < t->plan->n_groups; i++)
+                if (t->groups[i].is_failed)
+                        r = value_append_text(without, t->plan->groups[i].name, err);
+        return r < 0 || value_count(without) == 0 ? r : value_set(v, "without", TAKE_PTR(without), err);
 }
 
 static int outcome_put_back(Engine *e, const Trail *t, Value *v, Error *err) {
@@ -97,6 +109,8 @@ int outcome_of_txn(Engine *e, const TxnResult *result, int r, const Error *why, 
                 q = outcome_service(e, t->plan, v, err);
         if (q == 0)
                 q = outcome_steps(t, v, err);
+        if (q == 0 && result->is_committed)
+                q = outcome_without(t, v, err);
         if (q == 0)
                 q = outcome_times(result, v, err);
         if (q == 0 && !result->is_committed && result->is_ended)

@@ -80,6 +80,27 @@ static void note_state(Text *note, const Value *row, RunState state) {
                 note_add(note, "told to stop");
 }
 
+/* "no route": what a group that was put back left undone. */
+static void note_without(Text *note, const Value *row) {
+        const Value *without = value_get(row, "without");
+        for (size_t i = 0; i < value_count(without); i++) {
+                char text[64];
+                (void)snprintf(text, sizeof(text), "no %s", value_text(value_at(without, i)));
+                note_add(note, text);
+        }
+}
+
+/* "route: nginx is not running": status has the whole of it. */
+static bool is_about_group(const Value *row, const char *warning) {
+        const Value *without = value_get(row, "without");
+        for (size_t i = 0; i < value_count(without); i++) {
+                const char *group = value_text(value_at(without, i));
+                if (strncmp(warning, group, strlen(group)) == 0 && warning[strlen(group)] == ':')
+                        return true;
+        }
+        return false;
+}
+
 static int set_note(View *v, Text *note, Error *err) {
         if (note->size == 0 && !note->is_failed)
                 return 0;
@@ -103,14 +124,16 @@ static int add_state(View *v, Error *err) {
                 note_state(&note, v->row, v->status.state);
         else
                 note_add(&note, runtime ? why.message : "its runtime belongs to a newer pawl");
+        note_without(&note, v->row);
         for (size_t i = 0; i < value_count(warnings); i++)
-                note_add(&note, value_text(value_at(warnings, i)));
+                if (!is_about_group(v->row, value_text(value_at(warnings, i))))
+                        note_add(&note, value_text(value_at(warnings, i)));
         r = value_set_text(v->item, "state", is_known ? state_words[v->status.state] : "unclear", err);
         return r < 0 ? r : set_note(v, &note, err);
 }
 
 static int add_line(View *v, Error *err) {
-        static const char *const keys[] = {"version", "port", "route", NULL};
+        static const char *const keys[] = {"version", "port", "route", "without", NULL};
         v->item = value_new_map();
         int r = v->item ? value_set_text(v->item, "name", v->service, err) : error_no_memory(err);
         if (r == 0)
@@ -229,7 +252,8 @@ static int add_list(View *v, size_t which, Error *err) {
 }
 
 static int add_details(View *v, Error *err) {
-        static const char *const keys[] = {"previous", "deployed", "updated", "wanted", "warnings", "tx", NULL};
+        static const char *const keys[] = {"previous", "deployed", "updated", "wanted",
+                                           "warnings", "without",  "tx",      NULL};
         int64_t port = value_get_int(v->row, "port", 0);
         _cleanup_free_ char *data = name_data_dir(v->service), *path = data ? host_path(&v->engine->host, data) : NULL;
         int r = path ? row_copy_keys(v->item, v->row, keys, err) : error_no_memory(err);

@@ -33,11 +33,23 @@ static const RecipeRow converge_rows[] = {
         {"current",      "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_link,         {"service-dir", "tree", "owe"}, NULL},
         {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  always,            args_pay,          {"tree", "data-dir", "env", "definition", "files", "stale", "current", "owe"}, NULL},
         {"health",       "health",    STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_health,        args_health,       {NULL}, NULL},
+        {"route-test",   "nginx",     STEP_CHECK,      DEBT_NONE, RECIPE_ROUTE | RECIPE_VISIBLE,     routes,            args_route_test,   {NULL}, NULL},
+        {"route-owe",    "nginx",     STEP_EFFECT,     DEBT_OWE,  RECIPE_ROUTE | RECIPE_VISIBLE,     routes,            args_route_owe,    {NULL}, NULL},
+        {"old-block",    "block",     STEP_EFFECT,     DEBT_NONE, RECIPE_ROUTE,                      always,            args_stale_block,  {"route-owe"}, each_stale_route},
+        {"old-route",    "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_ROUTE,                      always,            args_stale_file,   {"route-owe"}, each_stale_route},
+        {"paths",        "block",     STEP_EFFECT,     DEBT_NONE, RECIPE_ROUTE | RECIPE_ARTIFACT,    routes_path,       args_paths,        {"route-owe"}, NULL},
+        {"vhost",        "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ROUTE | RECIPE_ARTIFACT,    routes_host,       args_vhost,        {"route-owe"}, NULL},
+        {"vhost-link",   "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ROUTE | RECIPE_ARTIFACT,    routes_site,       args_vhost_link,   {"route-owe", "vhost"}, NULL},
+        {"route-pay",    "nginx",     STEP_EFFECT,     DEBT_PAY,  RECIPE_ROUTE | RECIPE_VISIBLE,     routes,            args_route_pay,    {"old-block", "old-route", "paths", "vhost", "vhost-link", "route-owe"}, NULL},
         {"prune",        "prune",     STEP_FINISH_TRY, DEBT_NONE, 0,                                 has_prune,         args_prune,        {NULL}, NULL},
 };
 
 static const RecipeRow remove_rows[] = {
         {"stop",         "process",   STEP_EFFECT,      DEBT_NONE, 0, runs,            args_stop,         {NULL}, NULL},
+        {"route-owe",    "nginx",     STEP_EFFECT,      DEBT_OWE,  RECIPE_ROUTE | RECIPE_VISIBLE, routes, args_route_owe, {NULL}, NULL},
+        {"old-block",    "block",     STEP_EFFECT,      DEBT_NONE, RECIPE_ROUTE, always, args_stale_block, {"route-owe"}, each_stale_route},
+        {"old-route",    "trash",     STEP_EFFECT,      DEBT_NONE, RECIPE_ROUTE, always, args_stale_file,  {"route-owe"}, each_stale_route},
+        {"route-pay",    "nginx",     STEP_EFFECT,      DEBT_PAY,  RECIPE_ROUTE | RECIPE_VISIBLE, routes, args_route_leave, {"old-block", "old-route", "route-owe"}, NULL},
         {"service-dir",  "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_service_dir, args_trash_dir,    {"stop"}, NULL},
         {"config-dir",   "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_config_dir,  args_trash_config, {"stop"}, NULL},
         {"log",          "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_log,         args_trash_log,    {"stop"}, NULL},
@@ -132,7 +144,7 @@ static int choose_stale(Recipe *x, Error *err) {
         for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
                 const Value *artifact = value_at(artifacts, i);
                 const char *path = value_get_text(value_get(artifact, "args"), "path");
-                bool is_file = value_get_int(artifact, "manager", 0) == file->id;
+                bool is_file = value_get_int(artifact, "manager", 0) == file->id && !value_get(artifact, "group");
                 ArtifactState state = ARTIFACT_MISSING;
                 if (is_file && path && !file_is_wanted(t, path_base(path)))
                         r = artifact_look(x, file, artifact, &state, err);
@@ -198,6 +210,9 @@ static int artifact_list(Recipe *x, const Step *s, uint32_t step, Error *err) {
             (r = value_set(artifact, "args", value_copy(s->args), err)) < 0 ||
             (r = value_set_int(artifact, "step", step, err)) < 0)
                 return r;
+        const char *group = s->group > 0 ? x->plan->groups[s->group - 1].name : NULL;
+        if ((r = value_set_text(artifact, "group", group, err)) < 0)
+                return r;
         return value_append(x->artifacts, TAKE_PTR(artifact), err);
 }
 
@@ -215,16 +230,37 @@ static int stand(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Erro
         return 0;
 }
 
+/* The group that a row's step belongs to, made for the first of them. A service that goes does not go on without. */
+static int group_of(Recipe *x, const RecipeRow *row, uint32_t *ret, Error *err) {
+        bool is_required = route_is_required(x->target) || strcmp(x->plan->flow, "remove") == 0;
+        int r = 0;
+        if ((row->flags & RECIPE_ROUTE) && x->route_group == 0) {
+                r = plan_add_group(x->plan, "route", is_required, &x->route_group, err);
+                if (r == 0)
+                        r = plan_share(x->plan, x->route_group, "nginx", err);
+        }
+        if (r == 0)
+                *ret = row->flags & RECIPE_ROUTE ? x->route_group : 0;
+        return r;
+}
+
 static int emit(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Value *args, Error *err) {
         const RecipeRow *row = &rows[i];
         _cleanup_(value_freep) Value *taken = args;
         _cleanup_free_ char *name = row->flags & RECIPE_ARTIFACT ? artifact_name(row, x->target, taken) : NULL;
-        uint32_t step;
+        uint32_t step, group = 0;
         if ((row->flags & RECIPE_ARTIFACT) && !name)
                 return error_no_memory(err);
-        int r = plan_add(x->plan,
-                         (StepInit){.kind = row->kind, .manager = row->manager, .debt = row->debt, .artifact = name},
-                         TAKE_PTR(taken), &step, err);
+        int r = group_of(x, row, &group, err);
+        if (r < 0)
+                return r;
+        r = plan_add(x->plan,
+                     (StepInit){.kind = row->kind,
+                                .manager = row->manager,
+                                .debt = row->debt,
+                                .group = group,
+                                .artifact = name},
+                     TAKE_PTR(taken), &step, err);
         if (r < 0)
                 return r;
         x->steps[i] = step;
@@ -252,6 +288,8 @@ static int consider(Recipe *x, const RecipeRow *row, Value **ret_args, Error *er
         }
         if (row->flags & RECIPE_RESTARTS)
                 x->needs_restart = true;
+        if ((row->flags & RECIPE_ROUTE) && args)
+                x->needs_reload = true;
         *ret_args = TAKE_PTR(args);
         return 0;
 }
@@ -260,7 +298,8 @@ static int consider(Recipe *x, const RecipeRow *row, Value **ret_args, Error *er
 static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, Error *err) {
         if (!(row->flags & RECIPE_VISIBLE))
                 return 0;
-        bool is_part = x->target->wants_running && x->needs_restart && row->is_wanted(x->target);
+        bool is_due = row->flags & RECIPE_ROUTE ? x->needs_reload : x->target->wants_running && x->needs_restart;
+        bool is_part = is_due && row->is_wanted(x->target);
         if (is_part)
                 return row->args(x->target, ret_args, err);
         if (!(row->flags & RECIPE_ARTIFACT))
@@ -428,6 +467,8 @@ int recipe_converge(Target *t, Plan **ret, Error *err) {
         x.needs_restart = !t->is_running;
         r = choose_stale(&x, err);
         if (r == 0)
+                r = route_choose_stale(t, err);
+        if (r == 0)
                 r = recipe_rows(&x, converge_rows, ELEMENTSOF(converge_rows), err);
         if (r == 0)
                 r = converge_extras(&x, err);
@@ -441,6 +482,8 @@ int recipe_remove(Target *t, Plan **ret, Error *err) {
         _cleanup_(recipe_done) Recipe x = {0};
         _cleanup_free_ char *data = name_data_dir(t->service);
         int r = data ? recipe_begin(&x, t, err) : error_no_memory(err);
+        if (r == 0)
+                r = route_choose_stale(t, err);
         if (r == 0)
                 r = recipe_rows(&x, remove_rows, ELEMENTSOF(remove_rows), err);
         if (r == 0 && t->purge)

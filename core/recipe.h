@@ -31,6 +31,7 @@ typedef struct Target {
         Value *prune;                                  /* [text] versions beyond retention */
         Value *hooks;                                  /* the spec's notify, with ${X} filled in */
         Value *stale;                                  /* [text] files an earlier spec had */
+        Value *stale_routes;                           /* [{path, is_block}] what an earlier route had */
         Value *notes;                                  /* [text] for Plan.remarks */
         size_t instance;                               /* of a repeated row, while its arguments are made */
 } Target;
@@ -39,6 +40,9 @@ void target_done(Target *t);
 
 /* The version a rollback would go to, once this target is committed; NULL: none. */
 const char *target_previous(const Target *t);
+
+/* Does the route belong to another service? ERR_IN_USE. */
+int route_choose(Target *t, Error *err);
 
 /* The plan for deploy, apply, upgrade, rollback (recipe_converge), remove, and start, stop, restart (recipe_run). A plan without steps: nothing to change. */
 int recipe_converge(Target *t, Plan **ret, Error *err);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/recipe.h"
+#include "core/rows.h"
 
 #define RECIPE_ROWS_MAX 64 /* rows, a repeated one counted as often as it is */
 #define RECIPE_STANDS_MAX 8
@@ -10,9 +11,10 @@
 typedef struct Recipe {
         Target *target;
         Plan *plan;
-        bool needs_restart;
-        bool is_asked;    /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
-        Value *artifacts; /* the service row's list, growing */
+        bool needs_restart, needs_reload;
+        uint32_t route_group; /* 0: no step is in it yet */
+        bool is_asked;        /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
+        Value *artifacts;     /* the service row's list, growing */
         int64_t steps[RECIPE_ROWS_MAX]; /* index of each row's step, or -1 */
 } Recipe;
 
@@ -20,6 +22,8 @@ typedef enum RecipeFlags {
         RECIPE_ARTIFACT = 1 << 0, /* stays: listed in the row, verified by `check`, left out when already as wanted */
         RECIPE_RESTARTS = 1 << 1, /* a change of it is seen by the program only after a restart */
         RECIPE_VISIBLE = 1 << 2,  /* part of the bracket: only when the program is started anew */
+        RECIPE_ROUTE =
+                1 << 3, /* in the group "route", which shares nginx; with VISIBLE: only when another of them changes */
 } RecipeFlags;
 
 typedef struct RecipeRow {
@@ -48,18 +52,28 @@ int args_port(const Target *t, Value **ret, Error *err);
 int args_prune(const Target *t, Value **ret, Error *err);
 int args_purge(const Target *t, Value **ret, Error *err);
 int args_releases_dir(const Target *t, Value **ret, Error *err);
+int args_paths(const Target *t, Value **ret, Error *err);
+int args_route_leave(const Target *t, Value **ret, Error *err);
+int args_route_owe(const Target *t, Value **ret, Error *err);
+int args_route_pay(const Target *t, Value **ret, Error *err);
+int args_route_test(const Target *t, Value **ret, Error *err);
 int args_service_dir(const Target *t, Value **ret, Error *err);
 int args_stale(const Target *t, Value **ret, Error *err);
+int args_stale_block(const Target *t, Value **ret, Error *err); /* *ret NULL: not this one */
+int args_stale_file(const Target *t, Value **ret, Error *err);  /* likewise */
 int args_start(const Target *t, Value **ret, Error *err);
 int args_stop(const Target *t, Value **ret, Error *err);
 int args_trash_config(const Target *t, Value **ret, Error *err);
 int args_trash_dir(const Target *t, Value **ret, Error *err);
 int args_trash_log(const Target *t, Value **ret, Error *err);
 int args_tree(const Target *t, Value **ret, Error *err);
+int args_vhost(const Target *t, Value **ret, Error *err);
+int args_vhost_link(const Target *t, Value **ret, Error *err);
 
 /* Lists whose items repeat a row; borrowed. */
 const Value *each_file(const Target *t);
 const Value *each_stale(const Target *t);
+const Value *each_stale_route(const Target *t);
 
 /* Under which condition a row is a step. */
 bool always(const Target *t);
@@ -70,9 +84,19 @@ bool has_port_to_check(const Target *t);
 bool has_prune(const Target *t);
 bool has_service_dir(const Target *t);
 bool needs_fetch(const Target *t);
+bool routes(const Target *t);
+bool routes_host(const Target *t);
+bool routes_path(const Target *t);
+bool routes_site(const Target *t);
 bool runs(const Target *t);
 bool wants_data(const Target *t);
 bool wants_purge(const Target *t);
+
+/* recipe_route.c: fills Target.stale_routes; whether the flow may go on without its route; the row that says whose it is; as people write it. */
+int route_choose_stale(Target *t, Error *err);
+bool route_is_required(const Target *t);
+int route_key(const Value *route, char ret[static ROW_KEY_MAX]);
+char *route_shown(const Value *route);
 
 /* Fill Plan.rows: what COMMIT writes for a service that is made or changed, that goes, or of which only what is wanted changes. */
 int rows_converge(Recipe *x, Error *err);

@@ -38,6 +38,19 @@ const char *target_previous(const Target *t) {
         return strcmp(from, t->version) != 0 ? from : value_get_text(t->row, "previous");
 }
 
+/* How it is reached, and what is there of it when the group that changes it is put back. */
+static int row_routed(Recipe *x, Value *row, Error *err) {
+        const Target *t = x->target;
+        const Value *old = value_get(t->row, "artifacts");
+        _cleanup_free_ char *route = route_shown(value_get(t->spec, "route"));
+        _cleanup_(value_freep) Value *fallback = value_new_array();
+        int r = fallback ? value_set_text(row, "route", route, err) : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < value_count(old); i++)
+                if (value_get(value_at(old, i), "group"))
+                        r = value_append(fallback, value_copy(value_at(old, i)), err);
+        return r < 0 || x->route_group == 0 ? r : value_set(row, "fallback", TAKE_PTR(fallback), err);
+}
+
 static int row_service(Recipe *x, Error *err) {
         const Target *t = x->target;
         _cleanup_(value_freep) Value *row = value_new_map();
@@ -58,7 +71,7 @@ static int row_service(Recipe *x, Error *err) {
                 return r;
         if ((r = value_set_copy(row, "spec", t->spec, err)) < 0 ||
             (r = value_set_copy(row, "source", t->source, err)) < 0 || (r = row_environment(t, row, err)) < 0 ||
-            (r = value_set_copy(row, "artifacts", x->artifacts, err)) < 0)
+            (r = value_set_copy(row, "artifacts", x->artifacts, err)) < 0 || (r = row_routed(x, row, err)) < 0)
                 return r;
         return plan_row(x->plan, TAKE_PTR(row), err, "service/%s", t->service);
 }
@@ -101,6 +114,22 @@ static int row_ports(Recipe *x, Error *err) {
         return r;
 }
 
+static int row_route(Recipe *x, Error *err) {
+        const Target *t = x->target;
+        const Value *now = value_get(t->spec, "route"), *before = value_path(t->row, "spec.route");
+        char key[ROW_KEY_MAX], old[ROW_KEY_MAX];
+        int r = 0;
+        if (before && route_key(before, old) > 0)
+                r = plan_row(x->plan, value_new_null(), err, "%s", old);
+        if (r < 0 || !now || route_key(now, key) < 0)
+                return r;
+        _cleanup_(value_freep) Value *row = value_new_map();
+        r = row ? value_set_text(row, "service", t->service, err) : error_no_memory(err);
+        if (r == 0)
+                r = plan_row(x->plan, TAKE_PTR(row), err, "%s", key);
+        return r == 0 && plan_claim(x->plan, "%s", key) < 0 ? error_no_memory(err) : r;
+}
+
 static int row_held(Recipe *x, Error *err) {
         const Target *t = x->target;
         const char *from = value_get_text(t->row, "version");
@@ -124,6 +153,8 @@ int rows_converge(Recipe *x, Error *err) {
         if (r == 0)
                 r = row_ports(x, err);
         if (r == 0)
+                r = row_route(x, err);
+        if (r == 0)
                 r = row_held(x, err);
         for (size_t i = 0; r == 0 && i < value_count(x->target->prune); i++)
                 r = plan_row(x->plan, value_new_null(), err, "release/%s/%s", x->target->service,
@@ -135,7 +166,11 @@ int rows_converge(Recipe *x, Error *err) {
 int rows_remove(Recipe *x, Error *err) {
         static const char *const kinds[] = {"service", "release", "held"};
         int64_t port = value_get_int(x->target->row, "port", 0);
+        const Value *route = value_path(x->target->row, "spec.route");
+        char route_row[ROW_KEY_MAX];
         int r = port > 0 ? plan_row(x->plan, value_new_null(), err, "port/%lld", (long long)port) : 0;
+        if (r == 0 && route && route_key(route, route_row) > 0)
+                r = plan_row(x->plan, value_new_null(), err, "%s", route_row);
         for (size_t k = 0; r == 0 && k < ELEMENTSOF(kinds); k++) {
                 _cleanup_(value_freep) Value *rows = NULL;
                 char prefix[ROW_KEY_MAX];

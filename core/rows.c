@@ -207,26 +207,27 @@ int rows_fold(JournalWrite *w, const Record *record, void *userdata, Error *err)
 
 /* ---- COMMIT --------------------------------------------------------------------------------------------------------------- */
 
+static bool group_has_failed(const Trail *t, const char *name) {
+        for (size_t i = 0; i < t->plan->n_groups; i++)
+                if (t->groups[i].is_failed && strcmp(t->plan->groups[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
 /* Fills in what a step found out; false when the step's group was put back, so that the artifact is not there. */
 static int artifact_finish(const Trail *t, Value *artifact, bool *ret_there, Error *err) {
         int64_t step = value_get_int(artifact, "step", -1);
-        *ret_there = true;
-        if (step < 0 || step >= (int64_t)t->plan->n_steps)
+        const char *group = value_get_text(artifact, "group");
+        *ret_there = !group || !group_has_failed(t, group);
+        if (step < 0 || step >= (int64_t)t->plan->n_steps || !*ret_there)
                 return 0;
-        uint32_t group = t->plan->steps[step].group;
-        if (group > 0 && t->groups[group - 1].is_failed) {
-                *ret_there = false;
-                return 0;
-        }
         value_remove(artifact, "step");
         const Value *facts = t->steps[step].facts;
         return facts ? value_set(artifact, "facts", value_copy(facts), err) : 0;
 }
 
-static int service_row_finish(const Trail *t, Value *row, Error *err) {
-        const Value *planned = value_get(row, "artifacts");
-        _cleanup_(value_freep) Value *artifacts = value_new_array();
-        int r = artifacts ? 0 : error_no_memory(err);
+static int artifacts_finish(const Trail *t, const Value *planned, Value *artifacts, Error *err) {
+        int r = 0;
         for (size_t i = 0; r == 0 && i < value_count(planned); i++) {
                 Value *artifact = value_copy(value_at(planned, i));
                 bool is_there = false;
@@ -236,9 +237,31 @@ static int service_row_finish(const Trail *t, Value *row, Error *err) {
                 else
                         value_free(artifact);
         }
-        if (r < 0)
-                return r;
-        r = value_set(row, "artifacts", TAKE_PTR(artifacts), err);
+        return r;
+}
+
+/* A group that was put back left what was there before it; the service is without what it was to have. */
+static int failed_groups_finish(const Trail *t, Value *row, Value *artifacts, Error *err) {
+        _cleanup_(value_freep) Value *without = value_new_array();
+        const Value *before = value_get(row, "fallback");
+        int r = without ? 0 : error_no_memory(err);
+        for (size_t i = 0; r == 0 && i < t->plan->n_groups; i++)
+                if (t->groups[i].is_failed)
+                        r = value_append_text(without, t->plan->groups[i].name, err);
+        for (size_t i = 0; r == 0 && i < value_count(before); i++)
+                if (group_has_failed(t, value_get_text_or(value_at(before, i), "group", "")))
+                        r = value_append(artifacts, value_copy(value_at(before, i)), err);
+        value_remove(row, "fallback");
+        return r < 0 || value_count(without) == 0 ? r : value_set(row, "without", TAKE_PTR(without), err);
+}
+
+static int service_row_finish(const Trail *t, Value *row, Error *err) {
+        _cleanup_(value_freep) Value *artifacts = value_new_array();
+        int r = artifacts ? artifacts_finish(t, value_get(row, "artifacts"), artifacts, err) : error_no_memory(err);
+        if (r == 0)
+                r = failed_groups_finish(t, row, artifacts, err);
+        if (r == 0)
+                r = value_set(row, "artifacts", TAKE_PTR(artifacts), err);
         if (r == 0 && value_count(t->warnings) > 0)
                 r = value_set(row, "warnings", value_copy(t->warnings), err);
         return r;

@@ -14,6 +14,7 @@
 #include "core/base/digest.h"
 #include "core/base/fs.h"
 #include "core/base/text.h"
+#include "core/route.h"
 #include "core/spec.h"
 #include "core/spec_value.h"
 
@@ -310,6 +311,26 @@ static int check_file(const SpecNode *node, Value *map, Error *err) {
         return 0;
 }
 
+static int check_route(const SpecNode *node, Value *map, Error *err) {
+        static const char *const files[] = {"cert", "key"};
+        SpecNode tls = node_get(node, "tls");
+        const char *host = value_get_text(map, "host");
+        if (!host && !value_get(map, "path"))
+                return spec_refuse(node, NULL, err, "\"route\" needs a host or a path");
+        if (!host && tls.value)
+                return spec_refuse_key(&tls, NULL, err, "\"route.tls\" needs \"route.host\"");
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                const char *path = value_get_text(value_get(map, "tls"), files[i]);
+                if (path && !route_text_is_safe(path))
+                        return spec_refuse(
+                                &tls, "Give the file a simpler name.", err,
+                                "\"route.tls.%s\" has a character in it that cannot stand in nginx's configuration",
+                                files[i]);
+        }
+        value_remove(map, "via");
+        return 0;
+}
+
 /* clang-format off */
 static const struct {
         const char *name;
@@ -320,6 +341,7 @@ static const struct {
         {"health",  check_health},
         {"notify",  check_notify},
         {"files",   check_file},
+        {"route",   check_route},
 };
 /* clang-format on */
 
@@ -458,6 +480,9 @@ static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         const char *type = value_get_text_or(value_get(spec, "health"), "type", "");
         if (port.value)
                 return spec_refuse_key(&port, NULL, err, "\"port\" is not for a worker");
+        SpecNode route = node_get(node, "route");
+        if (route.value)
+                return spec_refuse_key(&route, NULL, err, "\"route\" is not for a worker");
         if (health.value && strcmp(type, "none") != 0)
                 return spec_refuse(&health, "Write health: none, or leave it out.", err,
                                    "a worker has no port that \"health\" could ask");

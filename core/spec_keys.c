@@ -27,6 +27,10 @@ static const char *url_short(const char *text) {
         return "url";
 }
 
+static const char *route_short(const char *text) {
+        return text[0] == '/' ? "path" : "host";
+}
+
 static const char *name_short(const char *text) {
         (void)text;
         return "name";
@@ -165,6 +169,21 @@ static const SpecKey notify_keys[] = {
         {.name = NULL},
 };
 
+static const SpecKey tls_keys[] = {
+        {"cert", SPEC_PATH, NULL, .text = "the certificate with its chain", .flags = SPEC_REQUIRED},
+        {"key",  SPEC_PATH, NULL, .text = "its key", .flags = SPEC_REQUIRED},
+        {.name = NULL},
+};
+
+static const SpecKey route_keys[] = {
+        {"via",      SPEC_CHOICE, "nginx", .text = "what answers there", .choices = "nginx", .later = "npm caddy coolify"},
+        {"host",     SPEC_HOST,   NULL,    .text = "a server block of its own for this name"},
+        {"path",     SPEC_ROUTE,  NULL,    .text = "of the host; without one: of whatever includes pawl-paths.conf"},
+        {"tls",      SPEC_MAP,    NULL,    .text = "answer with TLS, and send there who comes without", .keys = tls_keys},
+        {"required", SPEC_BOOL,   "false", .text = "true: without its route the service is not deployed; false: it is, with a warning"},
+        {.name = NULL},
+};
+
 const SpecKey spec_keys[] = {
         {"pawl",         SPEC_TEXT,     NULL,      .text = "the format of this file: 1; needed"},
         {"name",         SPEC_SERVICE,  NULL,      .text = "the service; otherwise the name of the file", .flags = SPEC_REQUIRED},
@@ -193,7 +212,7 @@ const SpecKey spec_keys[] = {
         {.name = "snapshot",     .type = SPEC_LATER},
         {.name = "migrate",      .type = SPEC_LATER},
         {.name = "verify",       .type = SPEC_LATER},
-        {.name = "route",        .type = SPEC_LATER},
+        {"route",        SPEC_MAP,      NULL,      .text = "how it is reached from outside: a host, a path, or a map", .keys = route_keys, .short_key = route_short},
         {.name = "dns",          .type = SPEC_LATER},
         {.name = "strategy",     .type = SPEC_LATER},
         {.name = "resources",    .type = SPEC_LATER},

@@ -29,6 +29,8 @@ typedef enum SpecType {
         SPEC_ASSET,   /* a file name with places: {name} {version} {os} {arch} */
         SPEC_SIGNER,  /* a minisign public key */
         SPEC_CONTENT, /* a text with any characters */
+        SPEC_HOST,    /* of a route */
+        SPEC_ROUTE,   /* the path of a route */
         SPEC_KEY,     /* name of an environment variable */
         SPEC_CHOICE,  /* one of `choices` */
         SPEC_WORDS,   /* list of choices, put into the order of `choices` */

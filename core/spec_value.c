@@ -14,6 +14,7 @@
 #include "core/base/field.h"
 #include "core/base/signature.h"
 #include "core/base/text.h"
+#include "core/route.h"
 #include "core/spec.h"
 #include "core/spec_value.h"
 
@@ -234,6 +235,16 @@ static int read_service(const SpecNode *node, const SpecKey *key, const char *te
 static int read_version(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         (void)key;
         return read_checked(node, version_check, text, ret, err);
+}
+
+static int read_host(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)key;
+        return read_checked(node, route_host_check, text, ret, err);
+}
+
+static int read_route(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
+        (void)key;
+        return read_checked(node, route_path_check, text, ret, err);
 }
 
 static int read_int(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
@@ -537,6 +548,8 @@ static const struct {
         [SPEC_ASSET]    = {say_fixed,    read_asset,    VALUE_TEXT,  NULL},
         [SPEC_SIGNER]   = {say_fixed,    read_signer,   VALUE_TEXT,  NULL},
         [SPEC_CONTENT]  = {say_fixed,    read_content,  VALUE_TEXT,  NULL},
+        [SPEC_HOST]     = {say_fixed,    read_host,     VALUE_TEXT,  NULL},
+        [SPEC_ROUTE]    = {say_fixed,    read_route,    VALUE_TEXT,  NULL},
         [SPEC_KEY]      = {say_fixed,    read_key,      VALUE_TEXT,  NULL},
         [SPEC_CHOICE]   = {say_choice,   read_choice,   VALUE_TEXT,  NULL},
         [SPEC_WORDS]    = {say_words,    NULL,          VALUE_ARRAY, NULL},

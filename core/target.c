@@ -26,6 +26,7 @@ void target_done(Target *t) {
         value_free(t->prune);
         value_free(t->hooks);
         value_free(t->stale);
+        value_free(t->stale_routes);
         value_free(t->notes);
         free(t->version);
         fd_close(&t->prefetched.fd);
@@ -435,6 +436,8 @@ static int converge(Target *t, const Request *request, Error *err) {
         if (r == 0)
                 r = choose_port(t, err);
         if (r == 0)
+                r = route_choose(t, err);
+        if (r == 0)
                 r = read_env_file(t, err);
         if (r == 0)
                 r = choose_secrets(t, err);
@@ -533,6 +536,8 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         t->release_exists = true;
         t->wants_running = strcmp(value_get_text_or(t->row, "wanted", "running"), "running") == 0;
         r = choose_port(t, err);
+        if (r == 0)
+                r = route_choose(t, err);
         if (r == 0)
                 r = look_at_process(t, err);
         return r < 0 ? r : choose_prune(t, err);

@@ -41,12 +41,13 @@ int procfs_info(int pid, ProcessInfo *ret) {
         /* The name is in parentheses and may hold anything, also parentheses. */
         char *p = strrchr(text, ')');
         char state = '\0';
-        int group = 0, session = 0;
+        int parent = 0, group = 0, session = 0;
         unsigned long long start = 0;
-        if (!p || sscanf(p + 1, " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                         &state, &group, &session, &start) != 4)
+        if (!p || sscanf(p + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+                         &parent, &group, &session, &start) != 5)
                 return -ESRCH;
         *ret = (ProcessInfo){.pid = pid,
+                             .parent = parent,
                              .group = group,
                              .session = session,
                              .is_dead = strchr("ZXx", state) != NULL,
@@ -65,6 +66,17 @@ void procfs_name(int pid, char ret[static 64]) {
         if (small_read(path, ret, 64) < 0)
                 ret[0] = '\0';
         ret[strcspn(ret, "\n")] = '\0';
+}
+
+void procfs_command(int pid, char ret[static 256]) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+        ssize_t n = small_read(path, ret, 256);
+        for (ssize_t i = 0; i + 1 < n; i++)
+                if (ret[i] == '\0')
+                        ret[i] = ' ';
+        if (n < 0)
+                ret[0] = '\0';
 }
 
 bool procfs_executes_below(int pid, const char *folder) {

@@ -10,7 +10,7 @@
 #include "core/base/error.h"
 
 typedef struct ProcessInfo {
-        int pid, group, session;
+        int pid, parent, group, session;
         bool is_dead;        /* a zombie, or about to be one */
         uint64_t start_time; /* clock ticks since boot */
 } ProcessInfo;
@@ -21,6 +21,8 @@ int procfs_info(int pid, ProcessInfo *ret);
 bool procfs_is_alive(int pid, uint64_t start_time);
 /* The program's short name, "" when it cannot be told. */
 void procfs_name(int pid, char ret[static 64]);
+/* Its command line, words joined by spaces, cut to fit; "" when it cannot be told. */
+void procfs_command(int pid, char ret[static 256]);
 /* Was the process started with the variable "NAME=value" in its environment? */
 bool procfs_has_variable(int pid, const char *assignment);
 

@@ -69,6 +69,7 @@ Flags:
       --retry                try a held version again
       --all                  all services
       --overwrite            write over what was edited by hand
+      --strict               a service without its route is an error (exit 4)
 
 Flags of every command:
       --root DIR             work below DIR instead of / (PAWL_ROOT)

@@ -70,10 +70,14 @@ static void assert_json(const Value *v, const char *json) {
         assert_string_equal(text, json);
 }
 
+#define NGINX                                                                                                                  \
+        "\"nginx.dir\":\"/etc/nginx\",\"nginx.layout\":\"auto\",\"nginx.program\":\"nginx\",\"nginx.pid\":\"/run/nginx.pid\"," \
+        "\"nginx.error_log\":\"/var/log/nginx/error.log\",\"nginx.listen\":\"80 [::]:80\",\"nginx.listen_tls\":\"443 [::]:443\","
+
 static void without_files_every_key_has_its_default(void **state) {
         static const char json[] =
                 "{\"ports.range\":[3000,4000],\"naming.prefix\":\"pawl-\",\"wait\":0,\"exit_codes\":\"detailed\",\"retention.releases\":2,"
-                "\"retention.transactions\":1000,\"http.ca_file\":\"\"," FORGES
+                "\"retention.transactions\":1000," NGINX "\"http.ca_file\":\"\"," FORGES
                 "\"notify.url\":\"\",\"notify.attempts\":3,\"notify.timeout\":10000000}";
         _cleanup_(value_freep) Value *v = NULL, *origins = NULL;
         (void)state;
@@ -101,7 +105,7 @@ static void a_later_layer_wins_and_is_named(void **state) {
         assert_json(
                 v,
                 "{\"ports.range\":[6000,7000],\"naming.prefix\":\"pawl-\",\"wait\":5000000,\"exit_codes\":\"simple\",\"retention.releases\":9,"
-                "\"retention.transactions\":1000,\"http.ca_file\":\"\"," FORGES
+                "\"retention.transactions\":1000," NGINX "\"http.ca_file\":\"\"," FORGES
                 "\"notify.url\":\"\",\"notify.attempts\":7,\"notify.timeout\":3000000}");
         assert_string_equal(value_get_text(origins, "wait"), "--wait");
         assert_string_equal(value_get_text(origins, "ports.range"), "PAWL_PORTS_RANGE");

@@ -107,6 +107,14 @@ static const struct { const char *text, *message, *hint; } wrong[] = {
         {SMALLEST "secrets: [{generate: 32}]\n", "web.yaml:3:11: \"secrets.name\" is missing", NULL},
         {SMALLEST "secrets: [{name: A, generate: 4}]\n", "web.yaml:3:31: \"secrets.generate\" must be a number from 8 to 128, true or false, not \"4\"", NULL},
         {SMALLEST "secrets: [{name: A, from: [vault]}]\n", "web.yaml:3:28: \"secrets.from\" must be a list of env, dotenv, store, not \"vault\"", NULL},
+        {SMALLEST "route: web\n",           "web.yaml:3:8: \"web\" cannot be the host of a route", "Write it as DNS has it: a to z, 0 to 9 and hyphens between dots; other letters in their xn-- form."},
+        {SMALLEST "route: 'a.org; }'\n",    "web.yaml:3:8: \"a.org; }\" cannot be the host of a route", NULL},
+        {SMALLEST "route: /\n",             "web.yaml:3:8: \"/\" cannot be the path of a route", "Write \"/app\" or \"/team/app\": letters, digits and . _ ~ - between slashes, and none at its end."},
+        {SMALLEST "route: {required: true}\n", "web.yaml:3:8: \"route\" needs a host or a path", NULL},
+        {SMALLEST "route: {path: /a, tls: {cert: /c, key: /k}}\n", "web.yaml:3:19: \"route.tls\" needs \"route.host\"", NULL},
+        {SMALLEST "route: {host: a.org, tls: {cert: '/a\"b', key: /k}}\n", "web.yaml:3:27: \"route.tls.cert\" has a character in it that cannot stand in nginx's configuration", NULL},
+        {SMALLEST "route: {host: a.org, tls: {cert: /c}}\n", "web.yaml:3:27: \"route.tls.key\" is missing", NULL},
+        {SMALLEST "kind: worker\nroute: a.org\n", "web.yaml:4:1: \"route\" is not for a worker", NULL},
         {SMALLEST "files: [{path: ../x, content: a}]\n", "web.yaml:3:16: \"files.path\" must be a file name without \"/\", not \"../x\"", NULL},
         {SMALLEST "files: [{path: env, content: a}]\n", "web.yaml:3:16: \"files.path\" cannot be \"env\": pawl writes a file of that name itself", NULL},
         {SMALLEST "files: [{path: a, content: b, mode: 4755}]\n", "web.yaml:3:37: \"files.mode\" must be an octal mode such as 0644, not \"4755\"", NULL},
@@ -141,6 +149,7 @@ static void a_mistake_is_told_with_its_place(void **state) {
 /* clang-format off */
 static const struct { const char *text, *message; } later[] = {
         {SMALLEST "\n\n\n\n\n\ndns: []\n",         "web.yaml:9:1: \"dns\" is not supported by pawl 0.1"},
+        {SMALLEST "route: {via: caddy, host: a.org}\n", "web.yaml:3:14: \"route.via: caddy\" is not supported by pawl 0.1"},
         {SMALLEST "runtime: docker\n",             "web.yaml:3:10: \"runtime.type: docker\" is not supported by pawl 0.1"},
         {SMALLEST "runtime: {user: auto}\n",       "web.yaml:3:17: \"runtime.user: auto\" is not supported by pawl 0.1"},
         {SMALLEST "runtime: {unit: {}}\n",         "web.yaml:3:11: \"runtime.unit\" is not supported by pawl 0.1"},
@@ -155,9 +164,9 @@ static const struct { const char *text, *message; } later[] = {
 /* clang-format on */
 
 static void what_a_later_pawl_will_know_is_refused_never_ignored(void **state) {
-        static const char *const keys[] = {"target", "database",    "snapshot",    "migrate",     "verify",   "route",
-                                           "dns",    "strategy",    "resources",   "register",    "rollback", "project",
-                                           "stage",  "environment", "config_file", "env_required"};
+        static const char *const keys[] = {"target",  "database", "snapshot",    "migrate",     "verify",
+                                           "dns",     "strategy", "resources",   "register",    "rollback",
+                                           "project", "stage",    "environment", "config_file", "env_required"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(later); i++) {
                 Value *v = NULL;
@@ -215,6 +224,9 @@ static const struct { const char *text, *path, *json; } values[] = {
          "[{\"name\":\"A\",\"generate\":32,\"from\":[\"env\",\"store\"]},{\"name\":\"B\",\"generate\":32,\"from\":[\"env\",\"dotenv\",\"store\"]}]"},
         {SMALLEST "secrets: A\n",                     "secrets",   "[{\"name\":\"A\",\"generate\":32,\"from\":[\"env\",\"dotenv\",\"store\"]}]"},
         {SMALLEST "data: false\n",                    "data",      "false"},
+        {SMALLEST "route: a.example.org\n", "route", "{\"host\":\"a.example.org\",\"required\":false}"},
+        {SMALLEST "route: /team/app\n", "route", "{\"path\":\"/team/app\",\"required\":false}"},
+        {SMALLEST "route: {via: nginx, host: a.org, path: /b, required: true, tls: {cert: /c, key: /k}}\n", "route", "{\"host\":\"a.org\",\"path\":\"/b\",\"tls\":{\"cert\":\"/c\",\"key\":\"/k\"},\"required\":true}"},
         {SMALLEST "files:\n  - path: a.conf\n    mode: 600\n    content: |\n      x\n", "files", "[{\"path\":\"a.conf\",\"content\":\"x\\n\",\"mode\":384}]"},
         {SMALLEST "notify: https://x/y\n",            "notify",    "[{\"url\":\"https://x/y\",\"events\":[],\"attempts\":3,\"timeout_usec\":10000000}]"},
         {SMALLEST "notify: ['https://x/y', {url: 'https://z', events: [failed], timeout: 0.5s}]\n", "notify",
