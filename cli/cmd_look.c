@@ -19,10 +19,22 @@ static const char *word_or_null(const Cli *cli, size_t i) {
 
 /* ---- List -------------------------------------------------------------------------------------------------------- */
 
+static bool is_any_without(const Value *list) {
+        const Value *services = value_get(list, "services");
+        for (size_t i = 0; i < value_count(services); i++)
+                if (value_count(value_get(value_at(services, i), "without")) > 0)
+                        return true;
+        return false;
+}
+
 int cmd_list(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
         int r = cli_engine(cli, &engine, err);
-        return r < 0 ? r : engine_list(engine, ret, err);
+        if (r == 0)
+                r = engine_list(engine, ret, err);
+        if (r == 0 && option_is(cli->options, FLAG_STRICT) && is_any_without(*ret))
+                cli->status = error_exit_status(ERR_INCOMPLETE);
+        return r;
 }
 
 /* A transaction that has not ended: what to do about it, or that it is being done. */

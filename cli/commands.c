@@ -63,7 +63,7 @@ const Command commands[] = {
          "show what a command would do", plan_more, cmd_plan, show_nothing},
         {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, FLAG_BIT(ACCEPT), false,
          "compare the host with what was deployed", check_more, cmd_check, show_check},
-        {"list",     "", 0, 0, WORD_NONE, NEED_READ, 0, false,
+        {"list",     "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(STRICT), false,
          "all services", NULL, cmd_list, show_list},
         {"status",   "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, 0, false,
          "one service in full", status_more, cmd_status, show_status},

@@ -100,7 +100,7 @@ int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error 
 
 /* ---- Looking -------------------------------------------------------------------------------------------------------------- */
 
-/* {services: [{name, version, port, route, state, note, hold?: tx, interrupted?: tx, in_progress?: tx, unchecked?: true}]}; interrupted stands
+/* {services: [{name, version, port, route, without?: [text], state, note, hold?: tx, interrupted?: tx, in_progress?: tx, unchecked?: true}]}; interrupted stands
  * beside hold where nothing is stuck: `pawl recover` settles it without a person. unchecked: on hold since the journal was repaired. */
 int engine_list(Engine *e, Value **ret, Error *err);
 /* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases: [..], open: {tx, flow, ...}, last: history entry.

@@ -22,7 +22,7 @@ need unshare nsenter pivot_root ip pgrep
 
 # shellcheck disable=SC2154 # of system.sh
 machine=$dir/machine
-machine_name=$(basename "$dir" | tr . -)
+machine_name=$(basename "$dir" | tr ._ --)
 at_exit="machine_remove ${at_exit:-}"
 
 # The folder of each cgroup hierarchy of the host: one where there is only version 2.

@@ -99,10 +99,14 @@ says_not "Route:"
 [ "$(answer)" = "hello from v1" ] || fail "the service does not run without its route"
 expect 0 pawl status web
 says "running, no route"
+printf '%s\n' "  warning: route: the configuration of nginx was broken before pawl touched it: unknown directive \"no_such_directive\" in $root/etc/nginx/conf.d/plain.conf:1" >wanted
 expect 4 pawl apply web.yaml --strict
-says "pawl: web is without its route"
+printf '%s\n' "pawl: web is without its route" "  try: The warning says why; \"pawl apply\" tries again." >>wanted
+grep -E "^  warning:|^pawl:|^  try:" err | diff wanted - || fail "it says something else"
+expect 4 pawl list --strict
 nginx_plain ""
 expect 0 pawl apply web.yaml --strict
+expect 0 pawl list --strict
 reaches web.example.org / "hello from v1"
 say "an error that was there before is told apart; the next apply tries again"
 
