@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/field.h"
 #include "core/base/fs.h"
 #include "core/base/text.h"
 #include "core/config.h"
+#include "core/route.h"
 #include "core/spec_value.h"
 
 #define CONFIG_FILE "etc/pawl/pawl.yaml"
@@ -76,6 +78,15 @@ static bool is_absolute(const char *s) {
         return !*s || *s == '/';
 }
 
+/* A place on the host, as a path of a step may be. */
+static bool is_place(const char *s) {
+        return *s == '/' && path_is_safe(s + 1);
+}
+
+static bool is_layout(const char *s) {
+        return strcmp(s, "auto") == 0 || strcmp(s, "sites") == 0 || strcmp(s, "conf.d") == 0;
+}
+
 static bool is_url(const char *s) {
         return !*s || strncmp(s, "https://", 8) == 0 || strncmp(s, "http://", 7) == 0;
 }
@@ -86,16 +97,22 @@ static const struct {
         bool (*is_fine)(const char *s);
         const char *rule;
 } text_rules[] = {
-        {"exit_codes",    is_exit_codes, "detailed or simple"},
-        {"naming.prefix", is_prefix,     "1 to 6 characters of a to z, 0 to 9 and single hyphens, with a letter in front"},
-        {"http.ca_file",  is_absolute,   "an absolute path"},
-        {"notify.url",    is_url,        "a URL beginning with https:// or http://"},
-        {"github.url",    is_url,        "a URL beginning with https:// or http://"},
-        {"gitea.url",     is_url,        "a URL beginning with https:// or http://"},
-        {"github.ca_file",    is_absolute, "an absolute path"},
-        {"gitea.ca_file",     is_absolute, "an absolute path"},
-        {"github.token_file", is_absolute, "an absolute path"},
-        {"gitea.token_file",  is_absolute, "an absolute path"},
+        {"exit_codes",        is_exit_codes,         "detailed or simple"},
+        {"naming.prefix",     is_prefix,             "1 to 6 characters of a to z, 0 to 9 and single hyphens, with a letter in front"},
+        {"http.ca_file",      is_absolute,           "an absolute path"},
+        {"notify.url",        is_url,                "a URL beginning with https:// or http://"},
+        {"github.url",        is_url,                "a URL beginning with https:// or http://"},
+        {"gitea.url",         is_url,                "a URL beginning with https:// or http://"},
+        {"github.ca_file",    is_absolute,           "an absolute path"},
+        {"gitea.ca_file",     is_absolute,           "an absolute path"},
+        {"github.token_file", is_absolute,           "an absolute path"},
+        {"gitea.token_file",  is_absolute,           "an absolute path"},
+        {"nginx.dir",         is_place,              "an absolute path"},
+        {"nginx.layout",      is_layout,             "auto, sites or conf.d"},
+        {"nginx.pid",         is_place,              "an absolute path"},
+        {"nginx.error_log",   is_place,              "an absolute path"},
+        {"nginx.listen",      route_listen_is_valid, "addresses as nginx has them, such as 80 [::]:80"},
+        {"nginx.listen_tls",  route_listen_is_valid, "addresses as nginx has them, such as 443 [::]:443"},
 };
 /* clang-format on */
 

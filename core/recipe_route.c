@@ -174,10 +174,9 @@ static int render(const Target *t, int (*as)(const Route *r, char **ret, Error *
         return as(&route, ret, err);
 }
 
-static int written_args(const Target *t, char *path, char *content, Value **ret, Error *err) {
+static int written_args(char *path, char *content, Value **ret, Error *err) {
         _cleanup_free_ char *taken_path = path, *taken_content = content;
         _cleanup_(value_freep) Value *args = value_new_map();
-        (void)t;
         int r = args && path && content ? value_set_text(args, "path", path, err) : error_no_memory(err);
         if (r == 0)
                 r = value_set_text(args, "content", content, err);
@@ -191,7 +190,7 @@ static int written_args(const Target *t, char *path, char *content, Value **ret,
 int args_vhost(const Target *t, Value **ret, Error *err) {
         char *content = NULL;
         int r = render(t, route_server, &content, err);
-        return r < 0 ? r : written_args(t, vhost_path(t), content, ret, err);
+        return r < 0 ? r : written_args(vhost_path(t), content, ret, err);
 }
 
 int args_vhost_link(const Target *t, Value **ret, Error *err) {
@@ -210,7 +209,7 @@ int args_paths(const Target *t, Value **ret, Error *err) {
         char *content = NULL;
         int r = render(t, route_locations, &content, err);
         if (r == 0)
-                r = written_args(t, paths_path(t), content, ret, err);
+                r = written_args(paths_path(t), content, ret, err);
         return r < 0 ? r : value_set_text(*ret, "name", t->service, err);
 }
 

@@ -92,7 +92,7 @@ bool route_text_is_safe(const char *text) {
         return utf8_is_valid(text, strlen(text));
 }
 
-static bool listen_is_valid(const char *text) {
+bool route_listen_is_valid(const char *text) {
         for (const char *p = text; *p; p++)
                 if (!isalnum((unsigned char)*p) && !strchr(" .:[]*-", *p))
                         return false;
@@ -111,7 +111,7 @@ static int route_check(const Route *r, Error *err) {
                         return error_set(
                                 err, -EINVAL, ERR_SPEC, "Give it a simpler name.",
                                 "the path of a file has a character in it that cannot stand in nginx's configuration");
-        if (!listen_is_valid(r->listen) || !listen_is_valid(r->secure))
+        if (!route_listen_is_valid(r->listen) || !route_listen_is_valid(r->secure))
                 return error_set(err, -EINVAL, ERR_CONFIG, "Write addresses as nginx has them: \"80 [::]:80\".",
                                  "nginx.listen is not a list of addresses");
         if (r->port < 1 || r->port > 65535)

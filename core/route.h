@@ -24,6 +24,8 @@ typedef struct Route {
 /* -EINVAL, ERR_SPEC. A host is a DNS name with a dot in it, perhaps with "*." in front; a path begins with a slash and ends without. */
 int route_host_check(const char *host, Error *err);
 int route_path_check(const char *path, Error *err);
+/* Addresses with spaces between them? */
+bool route_listen_is_valid(const char *text);
 /* May it stand between quotes in a configuration of nginx? */
 bool route_text_is_safe(const char *text);
 

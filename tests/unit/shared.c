@@ -250,6 +250,38 @@ static void test_a_failed_group_of_a_dead_one_does_not_stop_its_flow(void **stat
         assert_int_equal(n_open(w->engine), 0);
 }
 
+/* Whoever settles what a dead one left may die at it: the next one goes on. */
+static void test_who_settles_may_die_as_well(void **state) {
+        World *w = *state;
+        for (int n = 1; n <= 2; n++) {
+                TxnResult result;
+                Error why;
+                int status;
+                fault.countdown = 9;
+                assert_true(web_dies(w, false));
+                w->engine = engine_free(w->engine);
+                pid_t pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        fault.dies = fault.is_reverting = true;
+                        fault.countdown = n;
+                        (void)txn_run(world_open(w, ENGINE_WRITE), plan_other(true), &result, NULL);
+                        _exit(0);
+                }
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(WEXITSTATUS(status), 9);
+                (void)world_open(w, ENGINE_WRITE);
+                assert_int_equal(run(w, plan_other(true), &result, &why), 0);
+                txn_result_done(&result);
+                assert_int_equal(recover(w, &why), 0);
+                assert_content("files/web", "-");
+                assert_content("files/one", "old\n");
+                assert_content("files/two", "old\n");
+                assert_int_equal(n_open(w->engine), 0);
+                reset();
+        }
+}
+
 static void test_what_cannot_be_put_back_keeps_the_thing(void **state) {
         World *w = *state;
         TxnResult result;
@@ -338,6 +370,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_the_next_one_never_sees_what_a_dead_one_left),
                 TEST(test_a_failed_group_of_a_dead_one_does_not_stop_its_flow),
+                TEST(test_who_settles_may_die_as_well),
                 TEST(test_what_cannot_be_put_back_keeps_the_thing),
                 TEST(test_a_living_owner_is_waited_for),
                 TEST(test_the_lock_is_held_to_the_end_and_no_longer),
