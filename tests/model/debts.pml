@@ -6,18 +6,28 @@
  * After a power cut: early recovery (files only) → services → late recovery (everything). Early recovery itself may be
  * killed (time limit, no memory): the boot goes on without it. Somebody may edit file 2 by hand.
  *
+ * A mark (durable) says that the service has a flow that has not ended; "whole" (lost with the boot) that its files are
+ * wholly before or wholly after. A unit starts only where there is no mark, or where whole is said.
+ *
  * M1   debts: owe pays in reverse, after the files are back; pay does not
  * M2   debts: pay comes after the last change
  * M3   debts: an open bracket (owe missing) is refused
  * M4   volatile: facts hold within one boot only; in another they are looked at again
  * M5   boot: early recovery comes before every managed unit
- * M6   boot: a service with an open transaction and files neither before nor after is held
- * M7   boot: the hold is taken away when the files are whole, not before
+ * M6   boot: a marked service of which nobody says that its files are whole does not start
+ * M7   boot: whole is said when the files are whole, not before
  * M8   boot: a service whose early recovery did not end does not start (fail closed)
- * M9   boot: late recovery starts what the hold kept down
+ * M9   boot: late recovery starts what the mark kept down
  * M10  depends: what a STUCK step stands on is left as it is; a debt is not paid over it
  * M11  boot: early recovery leaves the debt to late recovery; it starts nothing
- * M12  hold: while STUCK is not RESOLVED the hold stays
+ * M12  hold: while STUCK is not RESOLVED whole is not said
+ * M13  boot: the mark is durable before BEGIN
+ * M14  boot: the mark goes when the files are whole for good
+ * M15  boot: early recovery never writes END: what it left to late would be forgotten
+ * M16  boot: the living flow says whole, or it could not start its own unit
+ * M17  boot: late recovery says whole before it pays the debt
+ * M18  boot: a mark without an open transaction goes, or the service stays down
+ * M19  boot: early recovery puts files back under a volatile step: what that one did is gone with the boot
  */
 #include "world.pml"
 
@@ -33,12 +43,14 @@ byte loaded = OLD;
 byte i;
 bool theirs;
 bool newboot;    /* this process lives in another boot than the one that wrote BEGIN */
-bool hold;       /* /run/pawl/hold/<service> */
-bool settled;    /* early recovery came to its end in this boot */
+bool mark;       /* /var/lib/pawl/open/<service> */
+bool whole;      /* /run/pawl/whole/<service> */
+bool ended;      /* ghost: early recovery came to its end in this boot */
 bool ack, half;  /* ghost half: a process has loaded files that do not belong together */
 
 #define mixed (f[1] != f[2])
 #define unresolved (has(STUCK, 2) && !has(RESOLVED, 2))
+#define begun (has(BEGIN, TX) && !has(END, TX))
 
 /* (Re)start or reload: the process now has what the files say. */
 inline load()
@@ -50,6 +62,15 @@ inline load()
                 :: else -> loaded = HALF; half = half || !has(RESOLVED, 2) /* unreached in most places */
                 fi
         }
+}
+
+/* The unit's own conditions stand before every start. */
+inline start()
+{
+        if
+        :: !mark || whole -> load()
+        :: else
+        fi
 }
 
 /* A file is put back by compare and exchange. */
@@ -83,11 +104,20 @@ active proctype somebody()
 
 active proctype pawl()
 {
+#if M != 16
+        whole = 1; CR();
+#endif
+#if M != 13
+        mark = 1; CR();
+#endif
         atomic { put(BEGIN, TX); put(INTENT, 0) }; CR();
+#if M == 13
+        f[1] = 1; CR(); mark = 1; CR();
+#endif
         atomic { put(DONE, 0); put(INTENT, 1) }; CR(); /* owe: forward, nothing */
         f[1] = 1; CR();
 #if M == 2
-        load(); CR();
+        start(); CR();
 #endif
         atomic { put(DONE, 1); put(INTENT, 2) }; CR();
         atomic {
@@ -109,7 +139,7 @@ active proctype pawl()
         };
         CR();
 #if M != 2
-        load(); CR(); /* pay */
+        start(); CR(); /* pay */
 #endif
         if
         :: skip
@@ -123,18 +153,21 @@ crash:
         i = 0;
         if
         :: skip /* kill: by timer, command or prologue, everything at once */
-        :: atomic { loaded = DOWN; hold = 0; settled = 0; newboot = 1 }; goto boot
+        :: atomic { loaded = DOWN; whole = 0; ended = 0; newboot = 1 }; goto boot
         fi;
 
 late:
         if
-        :: has(END, TX) -> goto up
-        :: !has(END, TX) && has(COMMIT, TX) -> goto finish
+        :: !begun -> goto up
+        :: begun && has(COMMIT, TX) -> goto finish
         :: else
         fi;
 
 abort:
         put(ABORT, TX); CR();
+#if M == 14
+        mark = 0; CR();
+#endif
 #if M == 1
         if
         :: has(INTENT, 3) && !has(UNDONE, 3) -> load(); CR(); put(UNDONE, 3); CR()
@@ -162,9 +195,12 @@ owe:
         :: else /* pay was never begun, so the old process must still be running */
         fi;
 #else
+#if M != 17
+        whole = 1; CR();
+#endif
         if
         :: newboot && M == 9 -> skip
-        :: else -> load(); CR()
+        :: else -> start(); assert(loaded != DOWN); CR()
         fi;
 #endif
         put(UNDONE, 0); CR();
@@ -172,14 +208,18 @@ owe:
 finish:
         put(END, TX); CR();
 up:
-        hold = 0;
+#if M != 18
+        mark = 0; CR();
+#endif
+        whole = 0; CR();
         if
-        :: loaded == DOWN && M != 9 && M != 4 -> load()
+        :: loaded == DOWN && M != 9 && M != 4 -> start() /* told to run, and does not since the machine stopped under it */
         :: else
         fi;
         goto judge;
 
 stuck:
+        whole = 0; CR();
 #if M == 10
         load(); CR();
 #endif
@@ -194,27 +234,30 @@ boot:
         load();
 #endif
         /* early: local files only; it starts, stops and waits for nothing */
+#if M == 8
+        whole = 1; /* taken back where it is found untrue: a death in between leaves it */
+#endif
         if
         :: crashes < MAXC -> crashes++; goto services /* killed before it did anything */
         :: skip
         fi;
         if
-        :: !has(BEGIN, TX) || has(END, TX) || has(COMMIT, TX) -> settled = 1; goto services
+        :: has(COMMIT, TX) && begun -> whole = 1; goto services
+        :: !begun -> mark = (M == 18 && mark); goto services
         :: else
         fi;
-#if M != 6
-        hold = 1;
-#endif
         put(ABORT, TX);
 #if M == 7
-        hold = 0;
+        whole = 1;
 #endif
         /* its own death here is a crash of its own kind: the boot goes on */
         if
-        :: crashes < MAXC -> crashes++; settled = (M == 6 || M == 7); goto services
+        :: crashes < MAXC -> crashes++; goto services
         :: skip
         fi;
+#if M != 19
         i = 2;
+#endif
         do
         :: i > 0 ->
                 if
@@ -226,7 +269,7 @@ boot:
                                 fi
                         };
                         if
-                        :: crashes < MAXC -> crashes++; settled = (M == 6 || M == 7); goto services
+                        :: crashes < MAXC -> crashes++; goto services
                         :: crashes < MAXC -> crashes++; goto crash
                         :: skip
                         fi
@@ -238,25 +281,22 @@ boot:
                 i--
         :: else -> break
         od;
-        if
-        :: !mixed && !unresolved -> hold = 0
+        whole = ((!mixed || has(RESOLVED, 2)) && !unresolved);
 #if M == 12
-        :: else -> hold = 0
-#else
-        :: else
+        whole = 1;
 #endif
-        fi;
-        settled = 1;
+#if M == 15
+        put(END, TX); mark = 0;
+#endif
+        ended = 1;
 
 services:
-        if
-#if M == 8
-        :: !hold -> load()
+#if M == 6
+        load();
 #else
-        :: !hold && settled -> load()
+        start();
 #endif
-        :: else
-        fi;
+        assert(!ended || unresolved || loaded != DOWN);
         CR();
         goto late;
 
