@@ -28,6 +28,15 @@ static int parse_step(FlagId flag, const char *text, int64_t *ret, Error *err) {
         return 0;
 }
 
+static int parse_stage(const Options *o, RecoverRequest *ret, Error *err) {
+        bool is_early = option_is(o, FLAG_EARLY), is_late = option_is(o, FLAG_LATE);
+        ret->stage = is_early ? RECOVER_EARLY : is_late ? RECOVER_LATE : RECOVER_WHOLE;
+        if ((is_early && is_late) || ((is_early || is_late) && (ret->tx != 0 || ret->mode != RECOVER_AUTO)))
+                return error_set(err, -EINVAL, ERR_USAGE, NULL,
+                                 "--early and --late stand alone: they are about everything that is open");
+        return 0;
+}
+
 static int parse_request(const Options *o, RecoverRequest *ret, Error *err) {
         size_t n = 0;
         int r = 0;
@@ -48,7 +57,7 @@ static int parse_request(const Options *o, RecoverRequest *ret, Error *err) {
                 ret->mode = modes[i].mode;
                 r = value ? parse_step(modes[i].flag, value, &ret->step, err) : 0;
         }
-        return r;
+        return r < 0 ? r : parse_stage(o, ret, err);
 }
 
 int cmd_recover(Cli *cli, Value **ret, Error *err) {
@@ -82,9 +91,16 @@ static void show_settled(Cli *cli, const Value *t) {
         text_leftovers(cli, value_get(t, "leftovers"), value_get_int(t, "tx", 0));
 }
 
+static void show_told(Cli *cli, const Value *told) {
+        for (size_t i = 0; i < value_count(told); i++)
+                out_print(&cli->out, "%s\n", value_text(value_at(told, i)) ? value_text(value_at(told, i)) : "?");
+}
+
 void show_recover(Cli *cli, const Value *report) {
         const Value *transactions = value_get(report, "transactions"), *started = value_get(report, "started");
-        for (size_t i = 0; i < value_count(transactions); i++)
+        bool is_late = option_is(cli->options, FLAG_LATE);
+        show_told(cli, value_get(report, "told"));
+        for (size_t i = 0; !is_late && i < value_count(transactions); i++)
                 show_settled(cli, value_at(transactions, i));
         for (size_t i = 0; i < value_count(started); i++)
                 out_print(&cli->out, "%s✓%s %s started\n", out_colour(&cli->out, stdout, OUT_GREEN),

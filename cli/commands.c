@@ -8,7 +8,8 @@
 /* clang-format off */
 #define SPEC_FLAGS    (FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(ENV) | FLAG_BIT(HEALTH) | FLAG_BIT(USER) | \
                        FLAG_BIT(SHA256) | FLAG_BIT(ASSET) | FLAG_BIT(OVERWRITE))
-#define RECOVER_FLAGS (FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE))
+#define RECOVER_FLAGS (FLAG_BIT(DRY_RUN) | FLAG_BIT(FORWARD) | FLAG_BIT(KEEP) | FLAG_BIT(RESTORE) | \
+                       FLAG_BIT(EARLY) | FLAG_BIT(LATE))
 #define UPGRADE_FLAGS (FLAG_BIT(VERSION) | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(OVERWRITE))
 #define PLAN_FLAGS (SPEC_FLAGS | FLAG_BIT(SOURCE) | FLAG_BIT(RETRY) | FLAG_BIT(ALL) | FLAG_BIT(PURGE))
 #define ANY_NUMBER 1024
@@ -39,7 +40,8 @@ static const char remove_more[] =
 static const char recover_more[] =
         "Puts back or finishes what a crash or a failure left open; without TX, all of it, and starts what\n"
         "was last told to run. For a transaction on hold a person decides: --keep leaves what is there,\n"
-        "--restore puts the captured back.\n";
+        "--restore puts the captured back. --early and --late are what pawl-recover.service and\n"
+        "pawl-recover-late.service do at boot.\n";
 static const char check_more[] =
         "After \"pawl journal repair\" every service is on hold until this found it as the journal says;\n"
         "where something differs, --accept takes it as it is.\n";

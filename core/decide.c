@@ -4,6 +4,8 @@
  * a step that looks as before is still reverted, because what an earlier recovery put back may be in the page cache only; and
  * nothing is put back underneath a step that stays.
  */
+#include <string.h>
+
 #include "core/decide.h"
 
 static bool forward_died_too_often(const Trail *t) {
@@ -35,7 +37,7 @@ const char *verdict_name(Verdict v) {
         static const char *const names[VERDICT_COUNT] = {
                 [VERDICT_NOTHING] = "nothing", [VERDICT_REVERT] = "put back", [VERDICT_STUCK] = "stuck",
                 [VERDICT_LATER] = "later",     [VERDICT_HOLD] = "hold",       [VERDICT_BLOCKED] = "blocked",
-                [VERDICT_FINISH] = "finish",
+                [VERDICT_FINISH] = "finish",   [VERDICT_LATE] = "late",
         };
         return names[v];
 }
@@ -95,4 +97,32 @@ Verdict decide_reverse_at(const Trail *t, const Verdict *verdicts, uint32_t i, P
 void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret) {
         for (uint32_t i = (uint32_t)t->plan->n_steps; i-- > 0;)
                 ret[i] = decide_reverse_at(t, ret, i, probes[i]);
+}
+
+static bool is_of_files(const Step *step) {
+        return step->manager && step->manager->reach == REACH_FILES;
+}
+
+Verdict decide_early_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe,
+                        const uint8_t boot[BOOT_ID_SIZE]) {
+        const Manager *manager = t->plan->steps[i].manager;
+        Verdict v = decide_reverse_at(t, verdicts, i, probe);
+        bool is_gone = memcmp(t->steps[i].boot, boot, BOOT_ID_SIZE) != 0;
+        if (v == VERDICT_NOTHING || !manager || manager->reach == REACH_FILES)
+                return v;
+        return manager->reach == REACH_VOLATILE && is_gone ? VERDICT_LATE : VERDICT_LATER;
+}
+
+/* A step of a newer pawl may be about files: nobody here can say. */
+bool decide_files_are_whole(const Trail *t) {
+        if (t->phase == TX_COMMITTED || t->phase == TX_ENDED)
+                return true;
+        for (size_t i = 0; i < t->plan->n_steps; i++) {
+                const Step *step = &t->plan->steps[i];
+                const TrailStep *s = &t->steps[i];
+                bool is_open = s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
+                if (step->kind == STEP_EFFECT && is_open && (!step->manager || is_of_files(step)))
+                        return false;
+        }
+        return true;
 }

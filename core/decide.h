@@ -20,13 +20,14 @@ const char *direction_name(Direction d);
 typedef enum Verdict {
         VERDICT_NOTHING, /* never intended, already undone, resolved, or a check */
         VERDICT_REVERT, /* put it back (also when it looks as before: what a dead process put back may not be durable yet) */
-        VERDICT_STUCK,   /* foreign: leave it, report it */
-        VERDICT_LATER,   /* unreachable now: no record, try again */
+        VERDICT_STUCK, /* foreign: leave it, report it */
+        VERDICT_LATER, /* unreachable now: no record, try again */
+        VERDICT_LATE, /* early in a boot: gone with the one before, so nothing stands on it; the rest is late recovery's */
         VERDICT_HOLD,    /* recovery failed or died here too often, or a newer pawl wrote it */
         VERDICT_BLOCKED, /* something that stands on it stays */
         VERDICT_FINISH,  /* finish step still to do */
 } Verdict;
-#define VERDICT_COUNT 7
+#define VERDICT_COUNT 8
 const char *verdict_name(Verdict v);
 
 #define RECOVER_ATTEMPTS_MAX 3
@@ -42,3 +43,13 @@ Verdict decide_finish_step(const TrailStep *s, StepKind kind, bool is_committed)
 void decide_reverse(const Trail *t, const Probe *probes, Verdict *ret);
 /* The same for step i alone, when the verdicts of all later steps are known (a step is probed when its turn has come). */
 Verdict decide_reverse_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe);
+
+/*
+ * Early in a boot, when nothing runs yet: files are put back as ever. What is volatile is left for later (LATE), and does not keep what it stands on where
+ * it was done in another boot than `boot`: it is gone. What is outside is LATER. A step that is not of files is not probed: pass PROBE_UNREACHABLE.
+ */
+Verdict decide_early_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe,
+                        const uint8_t boot[BOOT_ID_SIZE]);
+
+/* Are the files wholly as before, or wholly as after? Then the service may start, whatever else is left to do. */
+bool decide_files_are_whole(const Trail *t);

@@ -23,12 +23,13 @@ static const struct {
         {"etc/pawl/services.d",  0755},
         {"etc/pawl/conf.d",      0755},
         {"var/lib/pawl",         0755},
+        {MARK_OPEN_DIR,          0755},
         {"var/lib/pawl-data",    0755},
         {"var/log/pawl",         0755},
         {"run/pawl",             0755},
         {LOCK_DIR,               0755},
         {"run/pawl/step",        0755},
-        {"run/pawl/hold",        0755},
+        {MARK_WHOLE_DIR,         0755},
 };
 /* clang-format on */
 

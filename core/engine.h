@@ -89,12 +89,19 @@ int engine_run(Engine *e, const Request *request, Value **ret, Error *err);
 int engine_plan(Engine *e, const Request *request, Value **ret, Error *err);
 
 typedef enum RecoverMode { RECOVER_AUTO, RECOVER_DRY_RUN, RECOVER_FORWARD, RECOVER_KEEP, RECOVER_RESTORE } RecoverMode;
+typedef enum RecoverStage {
+        RECOVER_WHOLE, /* everything at once: somebody asked for it */
+        RECOVER_EARLY, /* at boot, before any service: files alone; starts, stops and waits for nothing, ends no transaction */
+        RECOVER_LATE, /* at boot and by timer: the rest, and people are told once */
+} RecoverStage;
 typedef struct RecoverRequest {
         RecoverMode mode;
+        RecoverStage stage;
         uint64_t tx;  /* 0: all that are open (AUTO and DRY_RUN only) */
         int64_t step; /* KEEP, RESTORE: index from 1; 0: all */
 } RecoverRequest;
-/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service], down: [service]}.
+/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service],
+ * down: [service], told: [text]}. Early: "whole" for what the rest can be left of, and nothing is started. Late: `told` is what nobody was told yet in this boot.
  * Also starts what was last told to run after a reboot. 0: everything settled; ERR_LEFTOVERS: something is on hold. */
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err);
 

@@ -33,6 +33,8 @@ struct Engine {
 
 #define PAWL_DIR "var/lib/pawl"
 #define LOCK_DIR "run/pawl/lock"
+#define MARK_OPEN_DIR PAWL_DIR "/open"
+#define MARK_WHOLE_DIR "run/pawl/whole"
 
 void engine_say(Engine *e, int level, const char *format, ...) _printf_(3, 4);
 /* The Host for one step: cancel is left out while putting back. */

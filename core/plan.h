@@ -63,6 +63,7 @@ typedef struct Plan {
         Value *kept;    /* [text] artifacts that are already as they should be, for printing */
         Value *remarks; /* [text] what this plan cannot put back, and other things to know before */
         bool finish_on_crash;
+        bool is_marked; /* not written: a unit asks for the service's mark before it starts (mark.h) */
         uint64_t timeout_usec;
 } Plan;
 

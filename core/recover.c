@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
+#include "core/boot.h"
 #include "core/lock.h"
+#include "core/mark.h"
 #include "core/recover.h"
 #include "core/rows.h"
 #include "core/shared.h"
@@ -171,15 +174,46 @@ static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report
         return r < 0 ? r : report_result(report, "open", direction, n, NULL, err);
 }
 
-static int settle_in(Engine *e, Trail *t, Direction direction, Value *report, Error *err) {
-        Settle s = {.engine = e, .trail = t, .is_recovery = true, .leftovers = value_new_array()};
+/* Files alone, and never END: the debts, and whoever has to be told, are late recovery's. */
+static int go_early(Settle *s, Direction direction, Error *err) {
+        int r = 0;
+        if (mutant_is("whole-always") && (r = mark_refresh(s->engine, s->trail, err)) < 0)
+                return r;
+        if (direction == DIRECTION_REVERSE) {
+                r = s->trail->phase == TX_OPEN ? settle_abort(s, err) : 0;
+                if (r == 0)
+                        r = settle_reverse(s, 0, err);
+        }
+        int q = r < 0 ? r : engine_settle_disk(s->engine, err);
+        if (q == 0)
+                q = mark_refresh(s->engine, s->trail, err);
+        return q < 0 ? q : r;
+}
+
+static int settle_in(Engine *e, Trail *t, const RecoverRequest *request, Direction direction, Value *report,
+                     Error *err) {
+        Settle s = {.engine = e,
+                    .trail = t,
+                    .is_recovery = true,
+                    .is_early = request->stage == RECOVER_EARLY,
+                    .is_late = request->stage == RECOVER_LATE,
+                    .leftovers = value_new_array()};
         _cleanup_(value_freep) Value *leftovers = s.leftovers;
         if (!leftovers)
                 return error_no_memory(err);
-        int r = direction == DIRECTION_FINISH ? go_finish(&s, err) : go_back(&s, err);
+        int r = s.is_early                      ? go_early(&s, direction, err)
+                : direction == DIRECTION_FINISH ? go_finish(&s, err)
+                                                : go_back(&s, err);
+        if (r > 0 && !s.is_early) {
+                int q = mark_refresh(e, t, err);
+                if (q < 0)
+                        return q;
+        }
         if (r < 0)
                 return r;
-        const char *done = direction == DIRECTION_FINISH ? "finished" : "put back";
+        const char *done = s.is_early                      ? decide_files_are_whole(t) ? "whole" : "later"
+                           : direction == DIRECTION_FINISH ? "finished"
+                                                           : "put back";
         int q = report_result(report, r == 0 ? done : "hold", direction, s.n_settled, TAKE_PTR(leftovers), err);
         return q < 0 ? q : r;
 }
@@ -230,10 +264,10 @@ static int recover_trail(Engine *e, uint64_t tx, const RecoverRequest *request, 
                 r = report_result(report, "ended", direction, 0, NULL, err);
         else if (request->mode == RECOVER_DRY_RUN)
                 r = dry_run(e, t, direction, report, err);
-        else if (direction == DIRECTION_FORWARD)
+        else if (direction == DIRECTION_FORWARD && request->stage != RECOVER_EARLY)
                 r = go_forward(e, TAKE_PTR(t), report, err);
         else
-                r = settle_in(e, t, direction, report, err);
+                r = settle_in(e, t, request, direction, report, err);
         if (r >= 0)
                 *ret_report = TAKE_PTR(report);
         return r;
@@ -358,15 +392,57 @@ static int recover_all(Engine *e, const RecoverRequest *request, Value *reports,
         return r < 0 ? r : stays;
 }
 
+/* What each stage does beside settling what is open. */
+static int around(Engine *e, const RecoverRequest *request, Value *reports, Value *started, Value *down, int *ret_stays,
+                  Error *err) {
+        bool is_all = request->tx == 0 && request->mode == RECOVER_AUTO;
+        int r = is_all && request->stage != RECOVER_WHOLE ? boot_remember(e, err) : 0;
+        if (r == 0)
+                r = *ret_stays = recover_all(e, request, reports, err);
+        r = MIN(r, 0);
+        if (r == 0 && is_all && request->stage != RECOVER_EARLY)
+                r = start_after_boot(e, started, down, err);
+        return r == 0 && is_all ? mark_sweep(e, err) : r;
+}
+
+/* A notification is no step of a transaction: many of them are behind it. It is tried as often as each of them would be. */
+static void send(Engine *e, const Value *message) {
+        const Manager *notify = manager_by_name("notify");
+        int64_t attempts = value_get_int(message, "attempts", 1);
+        Host host = engine_host(e, (uint64_t)value_get_int(message, "tx", 0), 0, false);
+        Error why = ERROR_INIT;
+        for (int64_t n = 0; n < attempts; n++) {
+                StepResult result = {0};
+                if (n > 0)
+                        clock_sleep_usec(MIN((uint64_t)1 << n, (uint64_t)8) * USEC_PER_SEC / 4);
+                int r = notify->apply(&host, value_get(message, "args"), NULL, &result, &why);
+                step_result_done(&result);
+                if (r == 0)
+                        return;
+        }
+        engine_say(e, LOG_WARNING, "%s", why.message);
+}
+
+static int tell(Engine *e, const Value *reports, Value *result, Error *err) {
+        _cleanup_(value_freep) Value *told = NULL, *messages = NULL;
+        int r = boot_compose(e, reports, &told, &messages, err);
+        fault_point("tell-before");
+        for (size_t i = 0; r == 0 && i < value_count(messages); i++)
+                send(e, value_at(messages, i));
+        if (r == 0)
+                r = boot_told(e, told, err);
+        return r < 0 ? r : value_set(result, "told", value_copy(value_get(told, "lines")), err);
+}
+
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(),
                                      *started = value_new_array(), *down = value_new_array();
+        int stays = 0;
         if (!result || !reports || !started || !down)
                 return error_no_memory(err);
-        int stays = recover_all(e, request, reports, err);
-        int r = stays < 0 ? stays : 0;
-        if (r == 0 && request->tx == 0 && request->mode == RECOVER_AUTO)
-                r = start_after_boot(e, started, down, err);
+        int r = around(e, request, reports, started, down, &stays, err);
+        if (r == 0 && request->stage == RECOVER_LATE)
+                r = tell(e, reports, result, err);
         if (r == 0)
                 r = value_set(result, "transactions", TAKE_PTR(reports), err);
         if (r == 0)

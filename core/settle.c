@@ -8,6 +8,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
+#include "core/mark.h"
 #include "core/rows.h"
 #include "core/settle.h"
 
@@ -86,6 +87,9 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
                 r = write_undone(s, i, err);
         if (r < 0)
                 return r;
+        /* A debt starts the unit, and the unit asks whether the files are whole. */
+        if (step->manager->reach == REACH_VOLATILE && (r = mark_whole_if(s->engine, s->trail, err)) < 0)
+                return r;
         Host host = engine_host(s->engine, s->trail->tx, i, false);
         host.is_forced = ts->resolution == RESOLUTION_RESTORE;
         Error why = ERROR_INIT;
@@ -105,18 +109,27 @@ static const char *hold_reason(const Settle *s, uint32_t i) {
         return ts->is_stuck && ts->stuck_why ? ts->stuck_why : "recovery died here three times";
 }
 
+/* Early in a boot nothing is asked that another program would have to answer. */
+static bool may_look(const Settle *s, uint32_t i) {
+        const Manager *manager = s->trail->plan->steps[i].manager;
+        return !s->is_early || !manager || manager->reach == REACH_FILES;
+}
+
 static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
         Error why = ERROR_INIT;
         Probe probe = PROBE_BEFORE;
         const TrailStep *ts = &s->trail->steps[i];
         if (ts->has_intent && !ts->is_undone) {
                 bool must_fence = s->is_recovery || ts->is_failed;
-                if (must_fence && fence(s, i, &why) < 0)
+                if (!may_look(s, i))
+                        probe = PROBE_UNREACHABLE;
+                else if (must_fence && fence(s, i, &why) < 0)
                         probe = PROBE_UNREACHABLE;
                 else
                         probe = probe_step(s->engine, s->trail, i, &why);
         }
-        verdicts[i] = decide_reverse_at(s->trail, verdicts, i, probe);
+        verdicts[i] = s->is_early ? decide_early_at(s->trail, verdicts, i, probe, s->engine->boot)
+                                  : decide_reverse_at(s->trail, verdicts, i, probe);
         if (mutant_is("trust-before") && verdicts[i] == VERDICT_REVERT && probe == PROBE_BEFORE)
                 return write_undone(s, i, err);
         switch (verdicts[i]) {
@@ -135,6 +148,7 @@ static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
         case VERDICT_BLOCKED:
                 return leftover(s, i, VERDICT_BLOCKED, "something that stands on it stays", err);
         case VERDICT_NOTHING:
+        case VERDICT_LATE:
         case VERDICT_FINISH:
                 return 0;
         }
@@ -142,6 +156,8 @@ static int reverse_step(Settle *s, Verdict *verdicts, uint32_t i, Error *err) {
 }
 
 int settle_abort(Settle *s, Error *err) {
+        if (mutant_is("mark-before-undone"))
+                mark_end(s->engine, s->trail->plan->service);
         Error why = ERROR_INIT;
         (void)error_set_full(&why, -EOWNERDEAD, ERR_FAILED, NULL, "pawl was interrupted (power cut, kill or crash)");
         return ledger_write(s->engine, s->trail, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
@@ -220,6 +236,8 @@ static int finish_step(Settle *s, uint32_t i, Error *err) {
         bool is_must = step->kind == STEP_FINISH_MUST;
         if (!step->manager && !is_must)
                 return finished(s, i, "a step of a newer pawl was left out", err);
+        if (s->is_late && step->kind == STEP_TELL)
+                return finished(s, i, NULL, err);
         if (!step->manager || (ts->attempts >= RECOVER_ATTEMPTS_MAX && is_must))
                 return leftover(s, i, VERDICT_HOLD, hold_reason(s, i), err);
         if (s->is_recovery)
@@ -396,6 +414,7 @@ int settle_end(Settle *s, const char *result, const SettleTimes *times, Error *e
                 r = ledger_commit(&ledger, err);
         if (r < 0)
                 return r;
+        mark_end(s->engine, s->trail->plan->service);
         Error ignored = ERROR_INIT; /* a lagging anchor costs a longer verification, nothing else */
         if (journal_anchor(s->engine->journal, anchor_limit(s->engine), &ignored) < 0)
                 engine_say(s->engine, LOG_WARNING, "%s", ignored.message);

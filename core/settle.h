@@ -16,6 +16,8 @@ typedef struct Settle {
         Engine *engine;
         Trail *trail;
         bool is_recovery;
+        bool is_early;    /* in a boot, before anything runs: files alone */
+        bool is_late;     /* in a boot: people are told once of everything, and not by each transaction */
         Value *leftovers; /* [{step, what, why, verdict}]; borrowed, appended to */
         size_t n_settled; /* steps put back or finished by this call */
 } Settle;

@@ -175,6 +175,8 @@ static int note_step(Trail *t, const Record *record, const Value *body, Error *e
         if (i >= t->plan->n_steps)
                 return refuse_step(t, record, err);
         TrailStep *s = &t->steps[i];
+        if (record->kind == RECORD_INTENT || record->kind == RECORD_RECOVER)
+                memcpy(s->boot, record->boot, BOOT_ID_SIZE);
         switch (record->kind) {
         case RECORD_FAILED:
                 return note_failed(t, i, body, err);
@@ -239,6 +241,8 @@ static int note_transaction(Trail *t, const Record *record, const Value *body, E
 
 int trail_note(Trail *t, const Record *record, const Value *body, Error *err) {
         t->epoch = MAX(t->epoch, record->epoch);
+        if (record->kind == RECORD_BEGIN || memcmp(record->boot, t->begin_boot, BOOT_ID_SIZE) == 0)
+                t->cut_usec = record->time_usec;
         if (record->step == RECORD_STEP_NONE || record->kind == RECORD_NOTE)
                 return note_transaction(t, record, body, err);
         return record->step & STEP_GROUP_BIT ? note_group(t, record, body, err) : note_step(t, record, body, err);

@@ -13,7 +13,8 @@ typedef enum Resolution { RESOLUTION_NONE = 0, RESOLUTION_KEEP = 1, RESOLUTION_R
 typedef struct TrailStep {
         Value *before; /* from INTENT; secrets open; NULL: no INTENT */
         bool has_intent;
-        bool is_ours; /* this process wrote the INTENT: nobody died in between */
+        uint8_t boot[BOOT_ID_SIZE]; /* in which it was last begun or tried */
+        bool is_ours;               /* this process wrote the INTENT: nobody died in between */
         bool is_done;
         Change change;
         Value *facts; /* from DONE */
@@ -46,6 +47,7 @@ typedef struct Trail {
         ErrorCode reason_code;
         uint32_t failed_step; /* RECORD_STEP_NONE: none */
         int64_t begin_usec, end_usec;
+        int64_t cut_usec; /* the last record of the boot it was begun in */
         uint8_t begin_boot[BOOT_ID_SIZE];
         Value *warnings; /* [text] */
         Value *end;      /* body of END */

@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/body.h"
+#include "core/mark.h"
 #include "core/rows.h"
 #include "core/shared.h"
 #include "core/txn.h"
@@ -89,7 +90,7 @@ static int begin_body(Txn *x, Value **ret, Error *err) {
         return 0;
 }
 
-/* Room for the flow to its end and back, and the transaction's key, before the first record. */
+/* The first record, and the transaction's key with it. */
 static int begin(Txn *x, Ledger *l, Error *err) {
         _cleanup_(value_freep) Value *body = NULL;
         uint8_t wrapped[SEAL_WRAPPED_SIZE];
@@ -104,11 +105,15 @@ static int begin(Txn *x, Ledger *l, Error *err) {
         return r < 0 ? r : journal_write_key(l->write, 0, wrapped, sizeof(wrapped), err);
 }
 
-static int reserve(Txn *x, Error *err) {
+/* Before BEGIN: the mark, and room for the flow to its end and back. */
+static int prepare(Txn *x, Error *err) {
         _cleanup_(value_freep) Value *body = NULL;
         _cleanup_free_ uint8_t *data = NULL;
         size_t size = 0;
-        int r = begin_body(x, &body, err);
+        const Plan *p = x->trail->plan;
+        int r = p->is_marked && !mutant_is("mark-after-effect") ? mark_begin(x->engine, p->service, err) : 0;
+        if (r == 0)
+                r = begin_body(x, &body, err);
         if (r == 0)
                 r = body_encode(RECORD_BEGIN, body, x->trail->key, &data, &size, err);
         return r < 0 ? r : journal_reserve(x->engine->journal, size, err);
@@ -151,7 +156,7 @@ static int intend(Txn *x, uint32_t i, Error *err) {
         if (r == 0)
                 r = intent_body(step, before, &body, err);
         if (r == 0 && x->trail->phase == TX_NONE)
-                r = reserve(x, err);
+                r = prepare(x, err);
         if (r == 0)
                 r = ledger_open(&l, x->engine, x->trail, false, err);
         if (r == 0 && x->trail->phase == TX_NONE)
@@ -227,6 +232,8 @@ static int run_effect(Txn *x, uint32_t i, Error *err) {
         if (r < 0)
                 return r;
         fault_point("apply-after");
+        if (mutant_is("mark-after-effect") && x->trail->plan->steps[i].debt == DEBT_PAY)
+                r = mark_begin(x->engine, x->trail->plan->service, err);
         x->pending = x->trail->steps[i].is_done ? -1 : (int64_t)i;
         return 0;
 }
@@ -253,7 +260,7 @@ static Settle txn_settle(Txn *x) {
 /* The flow's first step is the one that failed, and the flow goes on: so it begins without it. */
 static int begin_alone(Txn *x, Error *err) {
         _cleanup_ledger_ Ledger l = {0};
-        int r = x->trail->phase == TX_NONE ? reserve(x, err) : 0;
+        int r = x->trail->phase == TX_NONE ? prepare(x, err) : 0;
         if (r < 0 || x->trail->phase != TX_NONE)
                 return r;
         r = ledger_open(&l, x->engine, x->trail, false, err);
@@ -350,6 +357,8 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
                 return left_open(q, err);
         x->result->is_ended = q == 0;
         *err = why;
+        if (q != 0) /* what could not be put back must not be started either */
+                (void)mark_refresh(x->engine, x->trail, NULL);
         return r;
 }
 
@@ -390,7 +399,7 @@ static int commit(Txn *x, Error *err) {
                 r = value_set(body, "rows", TAKE_PTR(rows), err);
         bool is_first = x->trail->phase == TX_NONE; /* nothing on the host changes, only what pawl knows */
         if (r == 0 && is_first)
-                r = reserve(x, err);
+                r = prepare(x, err);
         if (r == 0)
                 r = ledger_open(&l, x->engine, x->trail, true, err);
         if (r == 0 && is_first && (r = begin(x, &l, err)) != 0)
@@ -551,7 +560,13 @@ int txn_resume(Engine *e, Trail *trail, TxnResult *ret, Error *err) {
                  .pending = -1,
                  .is_resumed = trail->phase != TX_NONE,
                  .started_usec = clock_boot_usec()};
-        return txn_go(&x, err);
+        /* Another process died in it: the files are about to be whole again, and the unit is about to be started. */
+        int r = x.is_resumed ? mark_resume(e, trail, err) : 0;
+        if (r == 0)
+                r = txn_go(&x, err);
+        if (trail->phase == TX_NONE && trail->plan->is_marked)
+                mark_end(e, trail->plan->service);
+        return r;
 }
 
 int txn_run(Engine *e, Plan *plan, TxnResult *ret, Error *err) {

@@ -237,6 +237,7 @@ const Manager manager_directory = {
         .name = "directory",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = directory_args,
         .before = directory_before,
         .check = check,

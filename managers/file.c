@@ -220,6 +220,7 @@ const Manager manager_file = {
         .name = "file",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = file_args,
         .before = file_before,
         .check = check,

@@ -456,6 +456,7 @@ const Manager manager_health = {
         .name = "health",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_VOLATILE,
         .args = health_args,
         .before = health_before,
         .check = health_check,

@@ -143,6 +143,7 @@ const Manager manager_link = {
         .name = "link",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = link_args,
         .before = link_before,
         .check = check,

@@ -103,11 +103,19 @@ static inline void step_result_done(StepResult *r) {
         r->facts = value_free(r->facts);
 }
 
+/* What has to be there to look at a step and put it back: what early recovery at boot may touch, and what it may not. */
+typedef enum Reach {
+        REACH_OUTSIDE,  /* another program or a server */
+        REACH_VOLATILE, /* processes, loaded configuration: what was done is gone with the boot it was done in */
+        REACH_FILES,    /* local files, links and enablement: also before any service runs */
+} Reach;
+
 typedef struct Manager {
         uint16_t id; /* written to disk; see managers.def */
         const char *name;
         uint32_t version; /* of args and before as written today; every older one is still read */
         bool is_rootable; /* may work under a root other than "/" */
+        Reach reach;
         const Field *args;
         const Field *before;
         int (*check)(const Host *host, const Value *args, Error *err);

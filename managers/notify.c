@@ -121,6 +121,7 @@ const Manager manager_notify = {
         .name = "notify",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_OUTSIDE,
         .args = notify_args,
         .before = notify_before,
         .check = check,

@@ -95,6 +95,7 @@ const Manager manager_port = {
         .name = "port",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_VOLATILE,
         .args = port_args,
         .before = port_before,
         .check = port_check,

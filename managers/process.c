@@ -340,6 +340,7 @@ const Manager manager_process = {
         .name = "process",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_VOLATILE,
         .args = process_args,
         .before = process_before,
         .check = process_check,

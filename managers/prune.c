@@ -116,6 +116,7 @@ const Manager manager_prune = {
         .name = "prune",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = prune_args,
         .before = prune_before,
         .check = manager_check_nothing,

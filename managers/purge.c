@@ -62,6 +62,7 @@ const Manager manager_purge = {
         .name = "purge",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = purge_args,
         .before = purge_before,
         .check = manager_check_nothing,

@@ -311,6 +311,7 @@ const Manager manager_release = {
         .name = "release",
         .version = 2,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = release_args,
         .before = release_before,
         .check = check,

@@ -187,6 +187,7 @@ const Manager manager_trash = {
         .name = "trash",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = trash_args,
         .before = trash_before,
         .check = manager_check_nothing,

@@ -288,6 +288,7 @@ const Manager manager_tree = {
         .name = "tree",
         .version = 1,
         .is_rootable = true,
+        .reach = REACH_FILES,
         .args = tree_args,
         .before = tree_before,
         .check = check,

@@ -15,8 +15,8 @@
 enum { RECOVER_LIMIT_MSEC = 5000, RECOVER_LIMIT_SLOW_MSEC = 20000, EXPORT_SIZE = 1 << 20 };
 
 /* What must be as before or as after. The log is the program's own: after a first start that failed, it stays. */
-static const char *const trees[] = {"opt/pawl",      "etc/pawl",      "var/lib/pawl-data",
-                                    "run/pawl/step", "run/pawl/hold", NULL};
+static const char *const trees[] = {"opt/pawl",      "etc/pawl",       "var/lib/pawl-data",
+                                    "run/pawl/step", "run/pawl/whole", NULL};
 
 /* What the journal says about the flow: the first transaction behind the kept head. */
 typedef struct Facts {

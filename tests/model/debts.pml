@@ -21,7 +21,7 @@
  * M10  depends: what a STUCK step stands on is left as it is; a debt is not paid over it
  * M11  boot: early recovery leaves the debt to late recovery; it starts nothing
  * M12  hold: while STUCK is not RESOLVED whole is not said
- * M13  boot: the mark is durable before BEGIN
+ * M13  boot: the mark is durable before BEGIN, and so before any effect
  * M14  boot: the mark goes when the files are whole for good
  * M15  boot: early recovery never writes END: what it left to late would be forgotten
  * M16  boot: the living flow says whole, or it could not start its own unit

@@ -263,6 +263,62 @@ static void test_undone_inside_a_failed_group_does_not_forbid_forward(void **sta
         assert_int_equal(decide_direction(&w.trail, true, true), DIRECTION_FORWARD);
 }
 
+/* ---- Early in a boot --------------------------------------------------------------------------------------------- */
+
+static const Manager of_files = {.id = 997, .name = "files", .reach = REACH_FILES};
+static const Manager of_programs = {.id = 998, .name = "programs", .reach = REACH_VOLATILE};
+
+/* Step 1 is a file and stands on step 0; step 2 is `above` and stands on step 1. */
+static Verdict early_below(const Manager *above, bool is_same_boot, bool has_intent) {
+        static const uint8_t boot[BOOT_ID_SIZE] = {7};
+        const Manager *managers[] = {&of_files, &of_files, above};
+        Step steps[3] = {0};
+        TrailStep trail_steps[3] = {0};
+        Verdict verdicts[3] = {0};
+        Plan plan = {.steps = steps, .n_steps = 3};
+        Trail trail = {.plan = &plan, .steps = trail_steps, .phase = TX_ABORTED};
+        for (size_t i = 0; i < 3; i++) {
+                steps[i].manager = managers[i];
+                trail_steps[i].has_intent = i < 2 || has_intent;
+        }
+        memcpy(trail_steps[2].boot, boot, sizeof(boot));
+        trail_steps[2].boot[0] = is_same_boot ? 7 : 6;
+        for (uint32_t i = 3; i-- > 0;)
+                verdicts[i] = decide_early_at(&trail, verdicts, i, i == 2 ? PROBE_UNREACHABLE : PROBE_AFTER, boot);
+        assert_true(!has_intent || verdicts[2] == VERDICT_LATE || verdicts[2] == VERDICT_LATER);
+        return verdicts[0];
+}
+
+static void test_early_in_a_boot_only_what_is_gone_with_the_last_one_is_passed_over(void **state) {
+        (void)state;
+        assert_int_equal(early_below(&of_programs, false, true), VERDICT_REVERT);
+        assert_int_equal(early_below(&of_programs, true, true), VERDICT_BLOCKED);
+        assert_int_equal(early_below(&some_manager, false, true), VERDICT_BLOCKED);
+        assert_int_equal(early_below(&some_manager, true, true), VERDICT_BLOCKED);
+        assert_int_equal(early_below(&some_manager, true, false), VERDICT_REVERT);
+}
+
+static void test_files_are_whole_when_none_is_half_way(void **state) {
+        (void)state;
+        Step steps[2] = {{.manager = &of_files}, {.manager = &of_programs}};
+        TrailStep trail_steps[2] = {{.has_intent = true}, {.has_intent = true}};
+        Plan plan = {.steps = steps, .n_steps = 2};
+        Trail trail = {.plan = &plan, .steps = trail_steps, .phase = TX_OPEN};
+        assert_false(decide_files_are_whole(&trail));
+        trail.phase = TX_COMMITTED;
+        assert_true(decide_files_are_whole(&trail));
+        trail.phase = TX_ABORTED;
+        assert_false(decide_files_are_whole(&trail));
+        trail_steps[0].resolution = RESOLUTION_RESTORE;
+        assert_false(decide_files_are_whole(&trail));
+        trail_steps[0].resolution = RESOLUTION_KEEP;
+        assert_true(decide_files_are_whole(&trail));
+        trail_steps[0] = (TrailStep){.has_intent = true, .is_undone = true};
+        assert_true(decide_files_are_whole(&trail));
+        steps[1].manager = NULL; /* of a newer pawl: it may be a file */
+        assert_false(decide_files_are_whole(&trail));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_step_without_open_intent_is_never_touched),
@@ -277,6 +333,8 @@ int main(void) {
                 cmocka_unit_test(test_forward_is_given_up_after_three_deaths),
                 cmocka_unit_test(test_directions),
                 cmocka_unit_test(test_undone_inside_a_failed_group_does_not_forbid_forward),
+                cmocka_unit_test(test_early_in_a_boot_only_what_is_gone_with_the_last_one_is_passed_over),
+                cmocka_unit_test(test_files_are_whole_when_none_is_half_way),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
