@@ -174,6 +174,62 @@ static void look_directories(Engine *e, Finding *f) {
                 found(f, FINDING_OK, NULL, "%zu director%s with the right owner and mode", n, n == 1 ? "y" : "ies");
 }
 
+/* ---- What pawl works with ---------------------------------------------------------------------------------------- */
+
+static void look_version(Engine *e, Finding *f) {
+        (void)e;
+        found(f, FINDING_OK, NULL, "pawl %s", PAWL_VERSION);
+}
+
+static bool has_systemd(const Engine *e) {
+        return e->is_real_root && fs_exists(e->root, "run/systemd/system");
+}
+
+static void look_systemd(Engine *e, Finding *f) {
+        if (!e->is_real_root)
+                found(f, FINDING_OK, NULL, "not for a root of its own; pawl starts programs itself");
+        else if (has_systemd(e))
+                found(f, FINDING_OK, NULL, "it runs this host");
+        else
+                found(f, FINDING_OK, NULL, "it does not run this host; pawl starts programs itself");
+}
+
+static void look_nginx(Engine *e, Finding *f) {
+        if (fs_exists(e->root, "usr/sbin/nginx"))
+                found(f, FINDING_OK, NULL, "installed");
+        else
+                found(f, FINDING_OK, NULL, "not installed; only routes need it");
+}
+
+/* clang-format off */
+static const char *const boot_units[] = {
+        "sysinit.target.wants/pawl-recover.service",
+        "multi-user.target.wants/pawl-recover-late.service",
+        "timers.target.wants/pawl-recover-late.timer",
+};
+/* clang-format on */
+
+/* Without recovery at boot a power cut leaves things as they are until somebody comes; services that ask for their mark stay down. */
+static void look_boot(Engine *e, Finding *f) {
+        if (!e->is_real_root) {
+                found(f, FINDING_OK, NULL, "not for a root of its own: run \"pawl recover\" after a power cut");
+                return;
+        }
+        if (!has_systemd(e)) {
+                found(f, FINDING_WARNING, "Have \"pawl recover\" run at boot, before the services.",
+                      "nothing runs recovery at boot here");
+                return;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(boot_units); i++) {
+                _cleanup_free_ char *link = path_join("etc/systemd/system", boot_units[i]);
+                if (link && !fs_exists(e->root, link))
+                        found(f, FINDING_WARNING,
+                              "systemctl enable pawl-recover.service pawl-recover-late.service pawl-recover-late.timer",
+                              "%s is not enabled", path_base(boot_units[i]));
+        }
+        found(f, FINDING_OK, NULL, "before the services, after them, and by a timer");
+}
+
 /* ---- Configuration ----------------------------------------------------------------------------------------------- */
 
 static void look_config(Engine *e, Finding *f) {
@@ -324,10 +380,14 @@ static const struct {
         const char *name;
         void (*look)(Engine *e, Finding *f);
 } doctor_rows[] = {
+        {"version",       look_version},
         {"rights",        look_rights},
         {"file system",   look_file_system},
         {"free space",    look_space},
         {"clock",         look_clock},
+        {"systemd",       look_systemd},
+        {"nginx",         look_nginx},
+        {"recovery",      look_boot},
         {"configuration", look_config},
         {"directories",   look_directories},
         {"managers",      look_managers},

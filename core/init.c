@@ -50,6 +50,8 @@ int engine_init(const EngineOptions *options, Value **ret, Error *err) {
                 r = engine_open(&writing, &e, err);
         if (r == 0)
                 r = config_write(e, err);
+        if (r == 0)
+                r = journal_anchor(e->journal, UINT64_MAX, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(init_paths); i++)
                 r = made_add(e, init_paths[i], was_there[i], list, err);
         if (r == 0)
