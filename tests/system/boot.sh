@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Booting after a power cut, with a real systemd: the machine's power goes at a crash point of a flow, it boots, and recovery runs by itself, early and late.
+# The service that ran runs again, the host is not degraded, people are told once. And early recovery itself is cut, or dies.
+#
+# The points are a sample: PAWL_SEED=N repeats it, PAWL_POINTS=N takes more.
+. "$SRC/tests/lib/system.sh"
+. "$SRC/tests/lib/machine.sh"
+seed=${PAWL_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
+n_points=${PAWL_POINTS:-2}
+say "PAWL_SEED=$seed"
+
+machine_boot
+DESTDIR=$dir/tree cmake --install "$BUILD" --prefix /usr/local >/dev/null || fail "cannot be installed"
+machine_exec rm -f /usr/local/bin/pawl /usr/local/bin/pawl-testing
+(cd "$dir/tree" && tar -c usr/local/lib) | machine_exec tar -x -C /
+# The program with crash points, or a wrapper that crashes where a file says so: what units run cannot be told by their environment.
+machine_exec sh -c 'cat >/usr/local/bin/pawl && chmod +x /usr/local/bin/pawl' <<'END'
+#!/bin/sh
+case "$*" in *--early*) [ ! -e /etc/crash-early ] || . /etc/crash-early ;; esac
+exec /srv/build/pawl-testing "$@"
+END
+machine_exec systemctl daemon-reload
+machine_exec systemctl enable -q pawl-recover.service pawl-recover-late.service pawl-recover-late.timer
+for v in 1 2; do machine_exec cp "/srv/build/examples/web-v$v" /root/; done
+machine_exec sh -c 'printf "pawl: 1\nname: web\nversion: v1\nsource: /root/web-v1\nport: 3000\nruntime: {type: process, user: daemon}\n" >/root/web.yaml'
+port=3000
+expect 0 pawl -q apply /root/web.yaml
+[ "$(answer $port)" = "hello from v1" ] || fail "v1 does not answer"
+
+late() { machine_exec journalctl -b -q -o cat -u pawl-recover-late.service; }
+late_ended() {
+        [ "$(machine_exec systemctl show -P ActiveState pawl-recover-late.service)" = inactive ] &&
+                [ "$(machine_exec systemctl show -P ExecMainExitTimestampMonotonic pawl-recover-late.service)" != 0 ]
+}
+# Cuts, boots, and waits until late recovery has come to its end. The boot itself fails the test when the host is degraded.
+reboot() {
+        machine_cut
+        machine_boot
+        wait_for 30 late_ended || fail "late recovery did not end: $(machine_exec systemctl status pawl-recover-late.service || true)"
+}
+settled() {
+        wait_for 10 answer $port || fail "nobody answers after the boot"
+        [ "$(answer $port)" = "hello from $1" ] || fail "after the boot \"$(answer $port)\" answers, not $1"
+        expect 0 pawl check web
+        expect 0 pawl recover
+        says "Nothing to recover."
+        [ -z "$(machine_exec ls -A /var/lib/pawl/open)" ] || fail "a mark is left"
+}
+
+# A boot without anything to say says nothing.
+reboot
+settled v1
+! late | grep -q 'put back\|on hold' || fail "late recovery has something to say: $(late)"
+
+# Killed at a point, and the power goes with it.
+points="intent-before:2 apply-before:2 apply-after:2 apply-after:3 apply-after:4 commit-before commit-after mark-end"
+point() { echo "$points" | tr ' ' '\n' | sed -n "$((($1 % 8) + 1))p"; }
+n=0
+while [ $n -lt "$n_points" ]; do
+        at=$(point $((seed + n * 3)))
+        machine_exec env PAWL_CRASH_AT="$at" /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+        reboot
+        if pawl status web 2>/dev/null | grep -q 'Version: *v2'; then
+                settled v2
+                expect 0 pawl -q rollback web
+        else
+                settled v1
+                late | grep -q "web  v1  running  put back .* after a power cut (upgrade to v2, " || fail "$at: nobody was told: $(late)"
+                [ "$(late | grep -c 'put back')" -eq 1 ] || fail "$at: it was told more than once"
+        fi
+        say "cut at $at: back to what was, or forward to what is"
+        n=$((n + 1))
+done
+
+# Early recovery is cut in the middle, boots again, and dies there three times: it is held, people are told, and the host is up all the same.
+machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+machine_exec sh -c 'echo "export PAWL_CRASH_AT=revert-before" >/etc/crash-early'
+reboot
+machine_exec rm /etc/crash-early
+settled v1
+say "early recovery died: late recovery did its work"
+
+# A service with a unit, by hand: its mark keeps it down until its files are whole.
+machine_exec sh -c 'cat >/etc/systemd/system/marked.service' <<'END'
+[Unit]
+After=pawl-recover.service
+ConditionPathExists=|!/var/lib/pawl/open/marked
+ConditionPathExists=|/run/pawl/whole/marked
+[Service]
+ExecStart=sleep 1000
+[Install]
+WantedBy=multi-user.target
+END
+machine_exec systemctl enable -q --now marked.service
+machine_exec touch /var/lib/pawl/open/marked
+machine_exec sh -c 'echo "kill -KILL \$\$" >/etc/crash-early'
+reboot
+expect 3 machine_exec systemctl is-active marked.service
+machine_exec sh -c 'rm /etc/crash-early; touch /var/lib/pawl/open/marked'
+reboot
+expect 0 machine_exec systemctl is-active marked.service
+expect 1 machine_exec test -e /var/lib/pawl/open/marked
+say "a mark keeps a unit down when early recovery dies, and goes when nothing is open"
