@@ -18,7 +18,7 @@ static char *whole_path(const char *service) {
         return path_join(MARK_WHOLE_DIR, service);
 }
 
-static bool is_marked(const Engine *e, const char *service) {
+bool mark_is_there(const Engine *e, const char *service) {
         _cleanup_free_ char *path = open_path(service);
         return path && fs_exists(e->root, path);
 }
@@ -63,7 +63,7 @@ void mark_end(Engine *e, const char *service) {
 }
 
 int mark_resume(Engine *e, const Trail *t, Error *err) {
-        return is_marked(e, t->plan->service) ? say_whole(e, t->plan->service, err) : 0;
+        return mark_is_there(e, t->plan->service) ? say_whole(e, t->plan->service, err) : 0;
 }
 
 int mark_whole_if(Engine *e, const Trail *t, Error *err) {

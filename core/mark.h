@@ -22,6 +22,7 @@ void mark_end(Engine *e, const char *service);
 /* Of a marked service, else nothing: whole is said because this process is about to make it so, only if it is so now, or exactly if it is so now. */
 int mark_resume(Engine *e, const Trail *t, Error *err);
 int mark_whole_if(Engine *e, const Trail *t, Error *err);
+bool mark_is_there(const Engine *e, const char *service);
 int mark_refresh(Engine *e, const Trail *t, Error *err);
 
 /* Marks whose service has no open transaction go: their process died on one side of BEGIN, or on the other of END. Holds the service's lock meanwhile. */

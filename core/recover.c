@@ -174,6 +174,13 @@ static int dry_run(Engine *e, const Trail *t, Direction direction, Value *report
         return r < 0 ? r : report_result(report, "open", direction, n, NULL, err);
 }
 
+/* A unit that was loaded before its file was put back must not start as it was loaded. */
+static int reload_units(Settle *s, Error *err) {
+        Host host = engine_host(s->engine, s->trail->tx, 0, false);
+        bool has_unit = s->engine->is_real_root && mark_is_there(s->engine, s->trail->plan->service);
+        return has_unit ? host_reload_units(&host, err) : 0;
+}
+
 /* Files alone, and never END: the debts, and whoever has to be told, are late recovery's. */
 static int go_early(Settle *s, Direction direction, Error *err) {
         int r = 0;
@@ -185,6 +192,8 @@ static int go_early(Settle *s, Direction direction, Error *err) {
                         r = settle_reverse(s, 0, err);
         }
         int q = r < 0 ? r : engine_settle_disk(s->engine, err);
+        if (q == 0)
+                q = reload_units(s, err);
         if (q == 0)
                 q = mark_refresh(s->engine, s->trail, err);
         return q < 0 ? q : r;

@@ -204,6 +204,10 @@ int bus_reload(const Host *host, Error *err) {
                     NULL, err);
 }
 
+int host_reload_units(const Host *host, Error *err) {
+        return bus_is_there() ? bus_reload(host, err) : 0;
+}
+
 int bus_reset_failed(const Host *host, const char *unit, Error *err) {
         Error why = ERROR_INIT;
         int r = call(host,

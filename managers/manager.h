@@ -194,6 +194,14 @@ const Runtime *runtime_by_type(const char *type);
  */
 int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err);
 
+/* ---- Boot ------------------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * systemd read its unit files when it started, before early recovery put some of them back: it reads them again. 0 where it does not run this host. About the
+ * host itself, whatever host->root is.
+ */
+int host_reload_units(const Host *host, Error *err);
+
 /* ---- HTTP ------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct HttpOptions {

@@ -53,6 +53,8 @@ reboot
 settled v1
 ! late | grep -q 'put back\|on hold' || fail "late recovery has something to say: $(late)"
 
+! machine_exec journalctl -b -q -o cat _PID=1 | grep -q '^Reloading' || fail "systemd read its units again for nothing"
+
 # Killed at a point, and the power goes with it.
 points="intent-before:2 apply-before:2 apply-after:2 apply-after:3 apply-after:4 commit-before commit-after mark-end"
 point() { echo "$points" | tr ' ' '\n' | sed -n "$((($1 % 8) + 1))p"; }
@@ -80,6 +82,14 @@ reboot
 machine_exec rm /etc/crash-early
 settled v1
 say "early recovery died: late recovery did its work"
+
+# A service with a mark: systemd reads its units again before they may start.
+machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+machine_exec touch /var/lib/pawl/open/web
+reboot
+settled v1
+machine_exec journalctl -b -q -o cat _PID=1 | grep -q '^Reloading' || fail "systemd did not read its units again"
+say "early recovery has systemd read again what was put back"
 
 # A service with a unit, by hand: its mark keeps it down until its files are whole.
 machine_exec sh -c 'cat >/etc/systemd/system/marked.service' <<'END'
