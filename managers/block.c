@@ -270,6 +270,7 @@ const Manager manager_block = {
         .id = 17,
         .name = "block",
         .version = 1,
+        .reach = REACH_FILES,
         .is_rootable = true,
         .args = block_args,
         .before = block_before,

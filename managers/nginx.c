@@ -338,6 +338,7 @@ const Manager manager_nginx = {
         .id = 16,
         .name = "nginx",
         .version = 1,
+        .reach = REACH_VOLATILE,
         .is_rootable = true,
         .args = nginx_args,
         .before = nginx_before,
