@@ -15,9 +15,6 @@
 
 #define BUS_INVOCATION_SIZE 16
 
-/* Is this host run by systemd at all? Asks nobody. */
-bool bus_is_there(void);
-
 /* daemon-reload: systemd reads its unit files again. */
 int bus_reload(const Host *host, Error *err);
 

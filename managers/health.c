@@ -2,8 +2,8 @@
 /*
  * Check: the service answers.
  *
- * An answer counts only if it comes from the service: on this host the listening socket must belong to its program
- * or that program's session. A program that has ended is not waited for. A refused connection to this host costs
+ * An answer counts only if it comes from the service: on this host the listening socket must belong to its program,
+ * that program's session, or its unit's control group. A program that has ended is not waited for. A refused connection to this host costs
  * nothing, so it is tried again soon, and then less soon.
  */
 #include <errno.h>
@@ -12,15 +12,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "core/base/text.h"
 #include "managers/child.h"
 #include "managers/health.h"
 #include "managers/listener.h"
-#include "managers/log_file.h"
-#include "managers/process_run.h"
+#include "managers/watch.h"
 
 #define QUICK_FIRST_USEC (10 * USEC_PER_MSEC)
 #define SLICE_MSEC 100
@@ -45,6 +42,7 @@ const Field health_args[] = {
         {14, "consecutive",       FIELD_INT,  0,              1, NULL},
         {15, "command",           FIELD_LIST, 0,              1, NULL},
         {16, "service",           FIELD_TEXT, 0,              1, NULL}, /* whose program must answer */
+        {17, "unit",              FIELD_TEXT, 0,              1, NULL}, /* which systemd runs as this unit */
         FIELD_END,
 };
 static const Field health_before[] = {
@@ -70,9 +68,7 @@ struct Health {
         const Host *host;
         const Value *args;
         const HealthWay *way;
-        const char *service; /* NULL: not watched */
-        ProcFile proc;
-        int pidfd;
+        Watch watch;
         struct sockaddr_storage address;
         socklen_t address_size;
         char *target; /* owned: "on 127.0.0.1:3000" */
@@ -84,7 +80,7 @@ struct Health {
 };
 
 static void health_done(Health *h) {
-        fd_close(&h->pidfd);
+        watch_done(&h->watch);
         free(h->target);
         free(h->url);
 }
@@ -95,7 +91,7 @@ static uint64_t arg_usec(const Value *args, const char *name, uint64_t otherwise
 }
 
 static bool is_ended(const Health *h) {
-        return h->service && !procfs_is_alive(h->proc.pid, h->proc.start_time);
+        return watch_has_ended(&h->watch);
 }
 
 /* Returns early when the program ends. */
@@ -106,7 +102,7 @@ static int health_sleep(const Health *h, uint64_t usec, Error *err) {
                 uint64_t now = clock_boot_usec();
                 if (r < 0 || now >= end || is_ended(h))
                         return r;
-                struct pollfd wait = {.fd = h->pidfd, .events = POLLIN};
+                struct pollfd wait = {.fd = h->watch.pidfd, .events = POLLIN};
                 struct timespec slice = {.tv_nsec = (long)(MIN(end - now, SLICE_MSEC * USEC_PER_MSEC) * 1000)};
                 (void)ppoll(&wait, 1, &slice, NULL);
         }
@@ -119,13 +115,13 @@ static uint64_t attempt_usec(const Health *h) {
 }
 
 typedef struct OwnSearch {
-        const ProcFile *proc;
+        const Watch *watch;
         const Listeners *listeners;
 } OwnSearch;
 
 static int own_process(void *userdata, const ProcessInfo *p) {
         const OwnSearch *s = userdata;
-        return process_is_member(s->proc, p) && listeners_has_process(s->listeners, p->pid);
+        return watch_has_process(s->watch, p) && listeners_has_process(s->listeners, p->pid);
 }
 
 /* Is it our program that listens there? Good when that is so, or when the address is not of this host. */
@@ -133,12 +129,12 @@ static int check_owner(Health *h, Answer *ret, Error *err) {
         Listeners l = {0};
         char owner[128];
         *ret = ANSWER_GOOD;
-        if (!h->service || h->address_size == 0)
+        if (!h->watch.service || h->address_size == 0)
                 return 0;
         int r = listeners_of(&h->address, &l, err);
         if (r < 0)
                 return r;
-        OwnSearch s = {.proc = &h->proc, .listeners = &l};
+        OwnSearch s = {.watch = &h->watch, .listeners = &l};
         if (l.n == 0 || procfs_each(own_process, &s) == 1)
                 return 0;
         listeners_owner(&l, owner);
@@ -291,19 +287,6 @@ static int health_target(Health *h, Error *err) {
         return h->target && (h->url || !is_http) ? 0 : error_no_memory(err);
 }
 
-static int health_watch(Health *h, Error *err) {
-        h->service = value_get_text(h->args, "service");
-        if (!h->service)
-                return 0;
-        int r = proc_file_read(h->host, h->service, &h->proc, err);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        if (r == -ENOENT || memcmp(h->proc.boot, h->host->boot, sizeof(h->proc.boot)) != 0)
-                return error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "the program of \"%s\" is not running", h->service);
-        h->pidfd = (int)syscall(SYS_pidfd_open, h->proc.pid, 0);
-        return 0;
-}
-
 static int health_init(Health *h, Error *err) {
         const char *type = value_get_text_or(h->args, "type", "");
         h->way = way_of(type);
@@ -319,7 +302,10 @@ static int health_init(Health *h, Error *err) {
                                           : DEADLINE_DEFAULT_USEC;
         h->deadline = arg_usec(h->args, "deadline_usec", otherwise);
         int r = health_target(h, err);
-        return r < 0 ? r : health_watch(h, err);
+        if (r < 0)
+                return r;
+        return watch_begin(h->host, value_get_text(h->args, "service"), value_get_text(h->args, "unit"), &h->watch,
+                           err);
 }
 
 /* How long to wait before the next attempt; counts the last one if it counts. */
@@ -340,19 +326,12 @@ static uint64_t next_delay(Health *h, Answer answer) {
 }
 
 static int fail_ended(const Health *h, Error *err) {
-        siginfo_t info = {0};
-        char how[64] = "exited";
-        double after = (double)clock_boot_usec() / (double)USEC_PER_SEC -
-                       (double)h->proc.start_time / (double)sysconf(_SC_CLK_TCK);
-        /* Left unreaped: whoever stops the service reaps it. */
-        if (waitid(P_PID, (id_t)h->proc.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == h->proc.pid)
-                (void)snprintf(how, sizeof(how),
-                               info.si_code == CLD_EXITED ? "exited with status %d" : "was ended by signal %d",
-                               info.si_status);
+        char how[64];
+        double after = watch_ending(&h->watch, how);
         int r = error_set(err, -EHOSTDOWN, h->target ? ERR_HEALTH : ERR_PROGRAM, NULL,
                           "%s%s%sthe program %s after %.1f s", h->target ? "no answer " : "",
-                          h->target ? h->target : "", h->target ? ": " : "", how, MAX(after, 0.0));
-        log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
+                          h->target ? h->target : "", h->target ? ": " : "", how, after);
+        watch_output(&h->watch, LOG_LINES_SHOWN, err);
         return r;
 }
 
@@ -365,8 +344,7 @@ static int fail_late(const Health *h, Error *err) {
                           "See \"pawl logs\"; what is slow to start needs a longer health.deadline in the spec.",
                           "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "", h->target ? h->target : "",
                           duration, h->reason[0] ? ": " : "", h->reason);
-        if (h->service)
-                log_file_to_detail(h->host, h->service, (off_t)h->proc.log_from, LOG_LINES_SHOWN, err);
+        watch_output(&h->watch, LOG_LINES_SHOWN, err);
         return r;
 }
 
@@ -399,7 +377,7 @@ static int health_loop(Health *h, Error *err) {
 }
 
 int health_wait(const Host *host, const Value *args, HealthReport *ret, Error *err) {
-        _cleanup_(health_done) Health h = {.host = host, .args = args, .pidfd = -1};
+        _cleanup_(health_done) Health h = {.host = host, .args = args, .watch = WATCH_INIT};
         int r = health_init(&h, err);
         if (r < 0)
                 return r;
@@ -429,7 +407,7 @@ static int health_apply(const Host *host, const Value *args, const Value *before
 }
 
 static int health_check(const Host *host, const Value *args, Error *err) {
-        _cleanup_(health_done) Health h = {.host = host, .args = args, .pidfd = -1};
+        _cleanup_(health_done) Health h = {.host = host, .args = args, .watch = WATCH_INIT};
         if (!args)
                 return 0;
         h.way = way_of(value_get_text(args, "type"));
@@ -440,7 +418,7 @@ static int health_check(const Host *host, const Value *args, Error *err) {
 }
 
 static int health_describe(const Value *args, char **ret, Error *err) {
-        Health h = {.args = args, .pidfd = -1, .way = way_of(value_get_text(args, "type"))};
+        Health h = {.args = args, .watch = WATCH_INIT, .way = way_of(value_get_text(args, "type"))};
         int r = h.way ? health_target(&h, err) : 0;
         if (r == 0) {
                 *ret = h.target ? text_format("wait for an answer %s", h.target)

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "managers/manager.h"
 #include "managers/process_run.h"
+#include "managers/unit.h"
 
 #define MANAGER(number, symbol) extern const Manager manager_##symbol;
 #include "managers/managers.def"
@@ -157,6 +158,7 @@ int manager_tidy_nothing(const Host *host, const Value *args, const Value *befor
 /* Every way a program is kept running. */
 static const Runtime *const runtimes[] = {
         &runtime_process,
+        &runtime_systemd,
 };
 
 const Runtime *runtime_by_type(const char *type) {

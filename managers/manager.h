@@ -185,6 +185,8 @@ typedef struct Runtime {
                     void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err);
 } Runtime;
 const Runtime *runtime_by_type(const char *type);
+/* "pawl-web.service": the unit that runs a service under systemd. Owned by the caller; NULL when memory is out. */
+char *unit_name(const Host *host, const char *service);
 
 /* ---- Fence --------------------------------------------------------------------------------------------------------------------- */
 
@@ -287,6 +289,9 @@ bool http_reply_is_limited(const HttpReply *r, uint64_t *ret_wait_usec);
 bool http_origin_same(const char *a, const char *b);
 
 /* ---- Bus -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Is this host run by systemd at all? Asks nobody. */
+bool bus_is_there(void);
 
 /* The connection to the host's systemd (managers/bus.h). Nothing is connected before the first call that needs it. */
 int bus_new(Bus **ret, Error *err);

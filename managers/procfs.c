@@ -87,6 +87,23 @@ bool procfs_executes_below(int pid, const char *folder) {
         return n > (ssize_t)length && strncmp(target, folder, length) == 0;
 }
 
+/* A line for each hierarchy: "4:memory:/system.slice/pawl-web.service". */
+bool procfs_in_cgroup(int pid, const char *group) {
+        char path[64], text[8192];
+        size_t length = strlen(group);
+        (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+        if (length == 0 || small_read(path, text, sizeof(text)) < 0)
+                return false;
+        for (const char *line = text; *line;) {
+                const char *slash = strchr(line, '/');
+                size_t size = strcspn(line, "\n");
+                if (slash && slash < line + size && strncmp(slash, group, length) == 0 && strchr("\n/", slash[length]))
+                        return true;
+                line += size + (line[size] == '\n');
+        }
+        return false;
+}
+
 bool procfs_has_variable(int pid, const char *assignment) {
         enum { ENVIRONMENT_MAX = 2 << 20 };
         char path[64];

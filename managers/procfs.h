@@ -29,6 +29,9 @@ bool procfs_has_variable(int pid, const char *assignment);
 /* Does it execute a file below this folder (an absolute path with a slash at its end), also one that was removed meanwhile? */
 bool procfs_executes_below(int pid, const char *folder);
 
+/* Does the process belong to this control group ("/system.slice/pawl-web.service") or to one below it? */
+bool procfs_in_cgroup(int pid, const char *group);
+
 /* Calls `each` for every process until it returns something other than 0, and returns that; else 0, or a negative
  * errno. */
 int procfs_each(int (*each)(void *userdata, const ProcessInfo *p), void *userdata);

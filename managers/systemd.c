@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manager "systemd": the debt of a daemon-reload, owed before the first unit file changes and paid behind the last one, in both directions. Reading the files
+ * again too often costs a moment; once too rarely, and systemd starts what is not there any more.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/text.h"
+#include "managers/bus.h"
+
+/* clang-format off */
+static const Field systemd_args[] = {
+        {1, "role", FIELD_TEXT, FIELD_REQUIRED, 1, NULL}, /* owe | pay */
+        {2, "unit", FIELD_TEXT, FIELD_REQUIRED, 1, NULL}, /* whose files change, for messages */
+        FIELD_END,
+};
+static const Field systemd_before[] = {
+        FIELD_END,
+};
+/* clang-format on */
+
+static bool owes(const Value *args) {
+        return strcmp(value_get_text_or(args, "role", ""), "owe") == 0;
+}
+
+static int check(const Host *host, const Value *args, Error *err) {
+        _cleanup_bus_unit_ BusUnit u = {0};
+        return args ? bus_unit(host, value_get_text(args, "unit"), &u, err) : 0;
+}
+
+static int apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {
+        (void)before;
+        int r = owes(args) ? 0 : bus_reload(host, err);
+        if (r == 0)
+                *ret = (StepResult){.change = owes(args) ? CHANGE_UNCHANGED : CHANGE_CHANGED};
+        return r;
+}
+
+static int revert(const Host *host, const Value *args, const Value *before, Error *err) {
+        (void)before;
+        return owes(args) ? bus_reload(host, err) : 0;
+}
+
+/* What systemd has read cannot be seen; reading again is never wrong. */
+static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
+        (void)host, (void)before, (void)err;
+        *ret = owes(args) ? PROBE_PARTIAL : PROBE_BEFORE;
+        return 0;
+}
+
+static int describe(const Value *args, char **ret, Error *err) {
+        *ret = text_format("%s for %s", owes(args) ? "be ready to reload systemd" : "reload systemd",
+                           value_get_text_or(args, "unit", ""));
+        return *ret ? 0 : error_no_memory(err);
+}
+
+const Manager manager_systemd = {
+        .id = 15,
+        .name = "systemd",
+        .version = 1,
+        .is_rootable = false,
+        .args = systemd_args,
+        .before = systemd_before,
+        .check = check,
+        .capture = manager_capture_nothing,
+        .apply = apply,
+        .revert = revert,
+        .probe = probe,
+        .verify = manager_verify_nothing,
+        .tidy = manager_tidy_nothing,
+        .describe = describe,
+};
