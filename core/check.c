@@ -114,7 +114,7 @@ static int artifact_check(Check *c, const char *name, const Value *artifact, Err
         if (r == 0)
                 return add_result(c, name, "ok", NULL, err);
         c->n_drift++;
-        c->n_processes += strcmp(m->name, "process") == 0;
+        c->n_processes += strcmp(m->name, "process") == 0 || strcmp(m->name, "unit") == 0;
         return add_result(c, name, "drift", why.message, err);
 }
 

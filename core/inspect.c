@@ -97,10 +97,11 @@ static const struct {
         const char *title;
         InspectKind kind;
         char *(*path)(const char *service);
+        const char *runtime; /* NULL: whichever */
 } fixed[] = {
-        {"environment",        INSPECT_ENV,  name_env},
-        {"process definition", INSPECT_TEXT, name_definition},
-        {"current release",    INSPECT_LINK, name_current},
+        {"environment",        INSPECT_ENV,  name_env,        NULL},
+        {"process definition", INSPECT_TEXT, name_definition, "process"},
+        {"current release",    INSPECT_LINK, name_current,    NULL},
 };
 /* clang-format on */
 
@@ -136,6 +137,9 @@ int engine_inspect(Engine *e, const char *service, Value **ret, Error *err) {
                 return r;
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(fixed); i++) {
                 _cleanup_free_ char *path = fixed[i].path(service);
+                const char *type = value_get_text_or(value_path(row, "spec.runtime"), "type", "process");
+                if (fixed[i].runtime && strcmp(fixed[i].runtime, type) != 0)
+                        continue;
                 r = path ? file_add(e, row, fixed[i].kind, fixed[i].title, path, files) : -ENOMEM;
         }
         if (r == 0)

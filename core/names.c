@@ -31,6 +31,22 @@ char *name_definition(const char *service) {
         return text_format("etc/pawl/%s/process", service);
 }
 
+char *name_secret(const char *service, const char *variable) {
+        return text_format("etc/pawl/%s/secret-%s", service, variable);
+}
+
+char *name_unit_file(const char *unit) {
+        return text_format("etc/systemd/system/%s", unit);
+}
+
+char *name_unit_drop_ins(const char *unit) {
+        return text_format("etc/systemd/system/%s.d", unit);
+}
+
+char *name_unit_link(const char *unit) {
+        return text_format(NAME_WANTS_DIR "/%s", unit);
+}
+
 char *name_data_dir(const char *service) {
         return text_format("var/lib/pawl-data/%s", service);
 }

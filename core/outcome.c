@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/names.h"
 #include "core/outcome.h"
+#include "core/rows.h"
 
 static int outcome_new(const Plan *p, const char *result, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *v = value_new_map();
@@ -73,12 +74,15 @@ static int outcome_without(const Trail *t, Value *v, Error *err) {
 }
 
 static int outcome_put_back(Engine *e, const Trail *t, Value *v, Error *err) {
-        const Runtime *runtime = runtime_by_type("process");
+        _cleanup_(value_freep) Value *row = NULL;
         RunStatus status = {0};
         const char *from = t->plan->from;
         if (!from)
                 return value_set_text(v, "put_back", "nothing is left of it", err);
-        bool runs = runtime->state(&e->host, t->plan->service, &status, NULL) == 0 && status.state == RUN_RUNNING;
+        (void)engine_service_row(e, t->plan->service, &row, NULL);
+        const Runtime *runtime = row_runtime(row);
+        bool runs = runtime && runtime->state(&e->host, t->plan->service, &status, NULL) == 0 &&
+                    status.state == RUN_RUNNING;
         return value_set(v, "put_back",
                          value_new_format("%s is %s", from, runs ? "running again" : "in place, not running"), err);
 }

@@ -191,21 +191,23 @@ static int wrong(Error *err, uint32_t i, const char *why) {
                          "the plan is not sound: step %u %s", i + 1, why);
 }
 
+#define DEBTS_MAX 4 /* one within the other: a restart around a daemon-reload */
+
 static int check_brackets(const Plan *p, Error *err) {
-        uint32_t owed = 0, open_step = 0;
+        uint32_t open[DEBTS_MAX], n_open = 0;
         for (uint32_t i = 0; i < p->n_steps; i++) {
-                if (p->steps[i].debt == DEBT_OWE) {
-                        if (owed > 0)
-                                return wrong(err, i, "owes while another debt is open");
-                        owed++;
-                        open_step = i;
-                } else if (p->steps[i].debt == DEBT_PAY) {
-                        if (owed == 0)
+                const Step *s = &p->steps[i];
+                if (s->debt == DEBT_OWE) {
+                        if (n_open == DEBTS_MAX)
+                                return wrong(err, i, "owes while too many debts are open");
+                        open[n_open++] = i;
+                } else if (s->debt == DEBT_PAY) {
+                        if (n_open == 0 || p->steps[open[n_open - 1]].manager_id != s->manager_id)
                                 return wrong(err, i, "pays what nothing owes");
-                        owed--;
+                        n_open--;
                 }
         }
-        return owed == 0 ? 0 : wrong(err, open_step, "owes and nothing pays");
+        return n_open == 0 ? 0 : wrong(err, open[n_open - 1], "owes and nothing pays");
 }
 
 static int check_order(const Plan *p, uint32_t i, bool *finishing, Error *err) {

@@ -92,8 +92,8 @@ int plan_claim(Plan *p, const char *format, ...) _printf_(2, 3);
 int plan_remark(Plan *p, const char *format, ...) _printf_(2, 3);
 
 /*
- * What must hold of every plan before it may run: each owe has its pay behind it and none crosses another; effects and checks stand before finish steps; no
- * required step stands on an optional group's; depends point backward; shared things are known and come
+ * What must hold of every plan before it may run: each owe has the pay of the same manager behind it and no two brackets cross; effects and checks stand before
+ * finish steps; no required step stands on an optional group's; depends point backward; shared things are known and come
  * in the order of their locks; arguments fit their manager's fields; every manager is rootable when the root is not
  * "/". Violations are our own bugs: -EINVAL.
  */

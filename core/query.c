@@ -108,10 +108,6 @@ static int set_note(View *v, Text *note, Error *err) {
         return text ? value_set_text(v->item, "note", text, err) : error_no_memory(err);
 }
 
-static const Runtime *row_runtime(const Value *row) {
-        return runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
-}
-
 /* A runtime that cannot be asked is a note, not an error: the other services are shown all the same. */
 static int add_state(View *v, Error *err) {
         const Runtime *runtime = row_runtime(v->row);

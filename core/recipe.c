@@ -18,20 +18,29 @@
 /* clang-format off */
 static const RecipeRow converge_rows[] = {
         /* name          manager      kind             debt       flags                              wanted             arguments         stands on */
+        {"user",         "user",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   wants_user,        args_user,         {NULL}, NULL},
         {"service-dir",  "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_service_dir,  {NULL}, NULL},
         {"releases-dir", "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_releases_dir, {"service-dir"}, NULL},
         {"config-dir",   "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_config_dir,   {NULL}, NULL},
-        {"data-dir",     "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   wants_data,        args_data_dir,     {NULL}, NULL},
+        {"data-dir",     "directory", STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   wants_data,        args_data_dir,     {"user"}, NULL},
         {"fetch",        "release",   STEP_EFFECT,     DEBT_NONE, 0,                                 needs_fetch,       args_fetch,        {"releases-dir"}, NULL},
         {"tree",         "tree",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT,                   always,            args_tree,         {"releases-dir", "fetch"}, NULL},
+        {"wants-dir",    "directory", STEP_EFFECT,     DEBT_NONE, 0,                                 lacks_wants_dir,   args_wants_dir,    {NULL}, NULL},
         {"port",         "port",      STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_port_to_check, args_port,         {NULL}, NULL},
-        {"owe",          "process",   STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    always,            args_owe,          {NULL}, NULL},
+        {"owe",          "process",   STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    has_process,       args_owe,          {NULL}, NULL},
+        {"owe",          "unit",      STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    has_unit,          args_owe,          {NULL}, NULL},
+        {"owe-reload",   "systemd",   STEP_EFFECT,     DEBT_OWE,  RECIPE_RELOAD,                     has_unit,          args_owe_reload,   {"owe"}, NULL},
         {"env",          "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_env,          {"config-dir", "owe"}, NULL},
-        {"definition",   "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_definition,   {"config-dir", "owe"}, NULL},
+        {"definition",   "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, has_process,       args_definition,   {"config-dir", "owe"}, NULL},
+        {"credentials",  "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, has_unit,          args_credential,   {"config-dir", "owe"}, each_credential},
         {"files",        "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_file,         {"config-dir", "owe"}, each_file},
         {"stale",        "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_RESTARTS,                   always,            args_stale,        {"owe"}, each_stale},
+        {"unit-file",    "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS | RECIPE_RELOADS, has_unit, args_unit_file, {"owe", "owe-reload"}, NULL},
+        {"enable",       "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RELOADS,  wants_enabled,     args_enable,       {"wants-dir", "unit-file", "owe-reload"}, NULL},
         {"current",      "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_link,         {"service-dir", "tree", "owe"}, NULL},
-        {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  always,            args_pay,          {"tree", "data-dir", "env", "definition", "files", "stale", "current", "owe"}, NULL},
+        {"pay-reload",   "systemd",   STEP_EFFECT,     DEBT_PAY,  RECIPE_RELOAD,                     has_unit,          args_pay_reload,   {"unit-file", "enable", "owe-reload"}, NULL},
+        {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  has_process,       args_pay,          {"tree", "data-dir", "env", "definition", "files", "stale", "current", "owe"}, NULL},
+        {"pay",          "unit",      STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  has_unit,          args_pay,          {"user", "tree", "data-dir", "env", "credentials", "files", "stale", "current", "unit-file", "pay-reload", "owe"}, NULL},
         {"health",       "health",    STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_health,        args_health,       {NULL}, NULL},
         {"route-test",   "nginx",     STEP_CHECK,      DEBT_NONE, RECIPE_ROUTE | RECIPE_VISIBLE,     routes,            args_route_test,   {NULL}, NULL},
         {"route-owe",    "nginx",     STEP_EFFECT,     DEBT_OWE,  RECIPE_ROUTE | RECIPE_VISIBLE,     routes,            args_route_owe,    {NULL}, NULL},
@@ -45,32 +54,47 @@ static const RecipeRow converge_rows[] = {
 };
 
 static const RecipeRow remove_rows[] = {
-        {"stop",         "process",   STEP_EFFECT,      DEBT_NONE, 0, runs,            args_stop,         {NULL}, NULL},
+        {"stop",         "process",   STEP_EFFECT,      DEBT_NONE, 0, runs_as_process, args_stop,         {NULL}, NULL},
+        {"stop",         "unit",      STEP_EFFECT,      DEBT_NONE, 0, runs_as_unit,    args_stop,         {NULL}, NULL},
         {"route-owe",    "nginx",     STEP_EFFECT,      DEBT_OWE,  RECIPE_ROUTE | RECIPE_VISIBLE, routes, args_route_owe, {NULL}, NULL},
         {"old-block",    "block",     STEP_EFFECT,      DEBT_NONE, RECIPE_ROUTE, always, args_stale_block, {"route-owe"}, each_stale_route},
         {"old-route",    "trash",     STEP_EFFECT,      DEBT_NONE, RECIPE_ROUTE, always, args_stale_file,  {"route-owe"}, each_stale_route},
         {"route-pay",    "nginx",     STEP_EFFECT,      DEBT_PAY,  RECIPE_ROUTE | RECIPE_VISIBLE, routes, args_route_leave, {"old-block", "old-route", "route-owe"}, NULL},
+        {"owe-reload",   "systemd",   STEP_EFFECT,      DEBT_OWE,  0, has_unit_file,   args_owe_reload,   {"stop"}, NULL},
+        {"disable",      "trash",     STEP_EFFECT,      DEBT_NONE, 0, is_enabled,      args_disable,      {"stop", "owe-reload"}, NULL},
+        {"unit-file",    "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_unit_file,   args_trash_unit,   {"stop", "owe-reload"}, NULL},
+        {"pay-reload",   "systemd",   STEP_EFFECT,      DEBT_PAY,  0, has_unit_file,   args_pay_reload,   {"disable", "unit-file", "owe-reload"}, NULL},
         {"service-dir",  "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_service_dir, args_trash_dir,    {"stop"}, NULL},
         {"config-dir",   "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_config_dir,  args_trash_config, {"stop"}, NULL},
         {"log",          "trash",     STEP_EFFECT,      DEBT_NONE, 0, has_log,         args_trash_log,    {"stop"}, NULL},
+        {"user",         "user",      STEP_EFFECT,      DEBT_NONE, 0, had_user,        args_user_gone,    {"stop"}, NULL},
         {"data",         "purge",     STEP_FINISH_MUST, DEBT_NONE, 0, wants_purge,     args_purge,        {NULL}, NULL},
 };
 
 static const RecipeRow start_rows[] = {
-        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}, NULL},
-        {"start",        "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_start,  {NULL}, NULL},
-        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}, NULL},
+        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,       {NULL}, NULL},
+        {"wants-dir",    "directory", STEP_EFFECT, DEBT_NONE, 0,               lacks_wants_dir,   args_wants_dir,  {NULL}, NULL},
+        {"enable",       "link",      STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_unit,          args_enable,     {"wants-dir"}, NULL},
+        {"start",        "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_process,       args_start,      {NULL}, NULL},
+        {"start",        "unit",      STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_unit,          args_start,      {NULL}, NULL},
+        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health,     {NULL}, NULL},
 };
 
 static const RecipeRow stop_rows[] = {
-        {"stop",         "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, always,            args_stop,   {NULL}, NULL},
+        {"disable",      "trash",     STEP_EFFECT, DEBT_NONE, 0,               is_enabled,        args_disable,    {NULL}, NULL},
+        {"stop",         "process",   STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_process,       args_stop,       {NULL}, NULL},
+        {"stop",         "unit",      STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_unit,          args_stop,       {NULL}, NULL},
 };
 
 static const RecipeRow restart_rows[] = {
-        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,   {NULL}, NULL},
-        {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               always,            args_owe,    {NULL}, NULL},
-        {"pay",          "process",   STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, always,            args_pay,    {"owe"}, NULL},
-        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health, {NULL}, NULL},
+        {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,       {NULL}, NULL},
+        {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               has_process,       args_owe,        {NULL}, NULL},
+        {"owe",          "unit",      STEP_EFFECT, DEBT_OWE,  0,               has_unit,          args_owe,        {NULL}, NULL},
+        {"owe-reload",   "systemd",   STEP_EFFECT, DEBT_OWE,  RECIPE_RELOAD,   has_unit,          args_owe_reload, {"owe"}, NULL},
+        {"pay-reload",   "systemd",   STEP_EFFECT, DEBT_PAY,  RECIPE_RELOAD,   has_unit,          args_pay_reload, {"owe-reload"}, NULL},
+        {"pay",          "process",   STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, has_process,       args_pay,        {"owe"}, NULL},
+        {"pay",          "unit",      STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, has_unit,          args_pay,        {"owe", "pay-reload"}, NULL},
+        {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health,     {NULL}, NULL},
 };
 /* clang-format on */
 static_assert(ELEMENTSOF(converge_rows) <= RECIPE_ROWS_MAX, "Recipe.steps holds one entry per row");
@@ -127,7 +151,10 @@ static int artifact_look(const Recipe *x, const Manager *m, const Value *artifac
 
 static bool file_is_wanted(const Target *t, const char *name) {
         const Value *files = value_get(t->spec, "files");
-        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0;
+        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0 || strcmp(name, t->unit) == 0;
+        const Value *credentials = each_credential(t);
+        for (size_t i = 0; strncmp(name, "secret-", 7) == 0 && i < value_count(credentials); i++)
+                is_wanted |= strcmp(value_get_text_or(value_at(credentials, i), "name", ""), name + 7) == 0;
         for (size_t i = 0; i < value_count(files); i++)
                 is_wanted |= strcmp(value_get_text_or(value_at(files, i), "path", ""), name) == 0;
         return is_wanted;
@@ -273,7 +300,7 @@ static int emit(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Value
 static int consider(Recipe *x, const RecipeRow *row, Value **ret_args, Error *err) {
         _cleanup_(value_freep) Value *args = NULL;
         int r;
-        if ((row->flags & RECIPE_VISIBLE) || !row->is_wanted(x->target))
+        if ((row->flags & (RECIPE_VISIBLE | RECIPE_RELOAD)) || !row->is_wanted(x->target))
                 return 0;
         if (strcmp(row->name, "tree") == 0 && (r = tree_is_there(x, err)) != 0)
                 return MIN(r, 0);
@@ -286,20 +313,20 @@ static int consider(Recipe *x, const RecipeRow *row, Value **ret_args, Error *er
                 if (r != 0)
                         return MIN(r, 0);
         }
-        if (row->flags & RECIPE_RESTARTS)
-                x->needs_restart = true;
-        if ((row->flags & RECIPE_ROUTE) && args)
-                x->needs_reload = true;
+        x->needs_restart |= (row->flags & RECIPE_RESTARTS) != 0;
+        x->needs_reload |= (row->flags & RECIPE_ROUTE) != 0 && args;
+        x->needs_daemon_reload |= (row->flags & RECIPE_RELOADS) != 0;
         *ret_args = TAKE_PTR(args);
         return 0;
 }
 
 /* The visible rows, once it is known whether the program must be started anew. */
 static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, Error *err) {
-        if (!(row->flags & RECIPE_VISIBLE))
+        if (row->flags & RECIPE_RELOAD)
+                return x->needs_daemon_reload && row->is_wanted(x->target) ? row->args(x->target, ret_args, err) : 0;
+        if (!(row->flags & RECIPE_VISIBLE) || !row->is_wanted(x->target))
                 return 0;
-        bool is_due = row->flags & RECIPE_ROUTE ? x->needs_reload : x->target->wants_running && x->needs_restart;
-        bool is_part = is_due && row->is_wanted(x->target);
+        bool is_part = row->flags & RECIPE_ROUTE ? x->needs_reload : x->target->wants_running && x->needs_restart;
         if (is_part)
                 return row->args(x->target, ret_args, err);
         if (!(row->flags & RECIPE_ARTIFACT))
@@ -475,6 +502,7 @@ int recipe_converge(Target *t, Plan **ret, Error *err) {
         if (r < 0)
                 return r;
         x.needs_restart = !t->is_running;
+        x.needs_daemon_reload = t->is_stale;
         r = choose_stale(&x, err);
         if (r == 0)
                 r = route_choose_stale(t, err);
@@ -523,19 +551,21 @@ static const struct {
 /* A restart stops what runs: that there is something to start again is seen before. */
 static int can_start(const Target *t, Error *err) {
         _cleanup_(value_freep) Value *args = NULL;
-        _cleanup_free_ char *path = name_definition(t->service), *name = path ? text_format("file %s", path) : NULL;
+        _cleanup_free_ char *path = target_has_unit(t) ? name_unit_file(t->unit) : name_definition(t->service),
+                            *name = path ? text_format("file %s", path) : NULL;
         const Value *definition = name ? artifact_find(t->row, name) : NULL;
         const Manager *file = manager_by_name("file");
         if (definition &&
             file->verify(&t->engine->host, value_get(definition, "args"), value_get(definition, "facts"), NULL) < 0)
                 engine_say(t->engine, LOG_WARNING, "/%s was edited by hand; what it says is started", path);
         int r = args_start(t, &args, err);
-        return r < 0 ? r : manager_by_name("process")->check(&t->engine->host, args, err);
+        return r < 0 ? r : manager_by_name(target_has_unit(t) ? "unit" : "process")->check(&t->engine->host, args, err);
 }
 
 int recipe_run(Target *t, Plan **ret, Error *err) {
         _cleanup_(recipe_done) Recipe x = {0};
         int r = recipe_begin(&x, t, err);
+        x.needs_daemon_reload = t->is_stale;
         if (r == 0 && t->wants_running)
                 r = can_start(t, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(run_tables); i++)

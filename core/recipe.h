@@ -23,6 +23,10 @@ typedef struct Target {
         char *version;
         bool release_exists;
         bool wants_running, is_running, is_failed;
+        bool is_stale; /* systemd has not read what its unit file says now */
+        char *unit;    /* the name of its unit, were it to have one */
+        char *user;    /* of its own; NULL: none */
+        int64_t uid;   /* of that user, and its group's */
         bool overwrite, purge;
         bool has_service_dir, has_config_dir, has_log; /* of a service as it is: what there is to take away */
         int64_t port;                                  /* 0: none */
@@ -37,6 +41,9 @@ typedef struct Target {
 } Target;
 void target_done(Target *t);
 #define _cleanup_target_ _cleanup_(target_done)
+
+/* Does systemd run it? Only to be asked once the runtime is chosen. */
+bool target_has_unit(const Target *t);
 
 /* The version a rollback would go to, once this target is committed; NULL: none. */
 const char *target_previous(const Target *t);

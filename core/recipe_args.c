@@ -13,7 +13,7 @@
 /* ---- Arguments ------------------------------------------------------------------------------------------------------------- */
 
 /* A map with one path in it; path is taken. */
-static int path_args(char *path, Value **ret, Error *err) {
+int args_path(char *path, Value **ret, Error *err) {
         _cleanup_free_ char *taken = path;
         _cleanup_(value_freep) Value *args = value_new_map();
         if (!taken || !args)
@@ -24,21 +24,21 @@ static int path_args(char *path, Value **ret, Error *err) {
         return r;
 }
 
-static int directory_args(char *path, int64_t mode, Value **ret, Error *err) {
-        int r = path_args(path, ret, err);
+int args_directory(char *path, int64_t mode, Value **ret, Error *err) {
+        int r = args_path(path, ret, err);
         return r < 0 ? r : value_set_int(*ret, "mode", mode, err);
 }
 
 int args_service_dir(const Target *t, Value **ret, Error *err) {
-        return directory_args(name_service_dir(t->service), 0755, ret, err);
+        return args_directory(name_service_dir(t->service), 0755, ret, err);
 }
 
 int args_releases_dir(const Target *t, Value **ret, Error *err) {
-        return directory_args(name_releases_dir(t->service), 0755, ret, err);
+        return args_directory(name_releases_dir(t->service), 0755, ret, err);
 }
 
 int args_config_dir(const Target *t, Value **ret, Error *err) {
-        return directory_args(name_config_dir(t->service), 0755, ret, err);
+        return args_directory(name_config_dir(t->service), 0755, ret, err);
 }
 
 static const char *target_user(const Target *t) {
@@ -50,9 +50,11 @@ static const char *target_user(const Target *t) {
 
 int args_data_dir(const Target *t, Value **ret, Error *err) {
         const char *user = target_user(t);
-        int r = directory_args(name_data_dir(t->service), 0750, ret, err);
+        int r = args_directory(name_data_dir(t->service), 0750, ret, err);
         if (r == 0)
                 r = value_set_bool(*ret, "is_data", true, err);
+        if (r == 0 && t->user && (r = value_set_int(*ret, "uid", t->uid, err)) == 0)
+                return value_set_int(*ret, "gid", t->uid, err);
         if (r < 0 || !user || geteuid() != 0)
                 return r;
         struct passwd *pw = getpwnam(user);
@@ -70,7 +72,7 @@ static bool source_is_remote(const Target *t) {
 
 int args_fetch(const Target *t, Value **ret, Error *err) {
         const Value *source = value_get(t->spec, "source");
-        int r = path_args(name_release(t->service, t->version), ret, err);
+        int r = args_path(name_release(t->service, t->version), ret, err);
         if (r < 0)
                 return r;
         if ((r = value_set_text(*ret, "service", t->service, err)) < 0 ||
@@ -94,7 +96,7 @@ static const char *release_entry(const Target *t) {
 /* artifact_step is filled in when the fetch step has its number. */
 int args_tree(const Target *t, Value **ret, Error *err) {
         const Value *source = value_get(t->spec, "source");
-        int r = path_args(name_release(t->service, t->version), ret, err);
+        int r = args_path(name_release(t->service, t->version), ret, err);
         if (r < 0)
                 return r;
         if ((r = value_set_text(*ret, "name", t->service, err)) < 0 ||
@@ -126,6 +128,8 @@ static int health_args(const Target *t, const Value *health, int64_t port, Value
                 r = value_set_int(args, "port", port, err);
         if (r == 0)
                 r = value_set_text(args, "service", t->service, err);
+        if (r == 0 && target_has_unit(t))
+                r = value_set_text(args, "unit", t->unit, err);
         if (r == 0)
                 *ret = TAKE_PTR(args);
         return r;
@@ -135,16 +139,23 @@ int args_health(const Target *t, Value **ret, Error *err) {
         return health_args(t, value_get(t->spec, "health"), t->port, ret, err);
 }
 
-static int process_args(const Target *t, const char *role, const Value *spec, int64_t port, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *args = value_new_map(), *health = NULL;
+/* What a start reads: the unit, or the definition and its port. */
+static int run_source(const Target *t, int64_t port, Value *args, Error *err) {
         _cleanup_free_ char *definition = name_definition(t->service);
+        if (target_has_unit(t))
+                return value_set_text(args, "unit", t->unit, err);
+        int r = definition ? value_set_text(args, "definition", definition, err) : error_no_memory(err);
+        return r < 0 || port == 0 ? r : value_set_int(args, "port", port, err);
+}
+
+static int run_args(const Target *t, const char *role, const Value *spec, int64_t port, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *args = value_new_map(), *health = NULL;
         const Value *b1 = value_get(spec, "health");
         int r;
-        if (!args || !definition)
+        if (!args)
                 return error_no_memory(err);
         if ((r = value_set_text(args, "service", t->service, err)) < 0 ||
-            (r = value_set_text(args, "role", role, err)) < 0 ||
-            (r = value_set_text(args, "definition", definition, err)) < 0 ||
+            (r = value_set_text(args, "role", role, err)) < 0 || (r = run_source(t, port, args, err)) < 0 ||
             (r = value_set_int(args, "stop_timeout_usec",
                                value_get_int(value_get(spec, "runtime"), "stop_timeout_usec",
                                              10 * (int64_t)USEC_PER_SEC),
@@ -155,8 +166,6 @@ static int process_args(const Target *t, const char *role, const Value *spec, in
                 return r;
         if (health && (r = value_set(args, "health", TAKE_PTR(health), err)) < 0)
                 return r;
-        if (port > 0 && (r = value_set_int(args, "port", port, err)) < 0)
-                return r;
         *ret = TAKE_PTR(args);
         return 0;
 }
@@ -164,30 +173,30 @@ static int process_args(const Target *t, const char *role, const Value *spec, in
 /* What is put back is the old program: it is waited for with the old spec's health check. */
 int args_owe(const Target *t, Value **ret, Error *err) {
         const Value *old = value_get(t->row, "spec");
-        return process_args(t, "owe", old ? old : t->spec, value_get_int(t->row, "port", t->port), ret, err);
+        return run_args(t, "owe", old ? old : t->spec, value_get_int(t->row, "port", t->port), ret, err);
 }
 
 int args_pay(const Target *t, Value **ret, Error *err) {
-        return process_args(t, "pay", t->spec, t->port, ret, err);
+        return run_args(t, "pay", t->spec, t->port, ret, err);
 }
 
 int args_stop(const Target *t, Value **ret, Error *err) {
-        return process_args(t, "stop", value_get(t->row, "spec"), value_get_int(t->row, "port", 0), ret, err);
+        return run_args(t, "stop", value_get(t->row, "spec"), value_get_int(t->row, "port", 0), ret, err);
 }
 
 int args_start(const Target *t, Value **ret, Error *err) {
-        return process_args(t, "start", t->spec, t->port, ret, err);
+        return run_args(t, "start", t->spec, t->port, ret, err);
 }
 
 int args_link(const Target *t, Value **ret, Error *err) {
         _cleanup_free_ char *target = text_format("releases/%s", t->version);
-        int r = target ? path_args(name_current(t->service), ret, err) : error_no_memory(err);
+        int r = target ? args_path(name_current(t->service), ret, err) : error_no_memory(err);
         return r < 0 ? r : value_set_text(*ret, "target", target, err);
 }
 
-static int file_args(char *path, Value *content, int64_t mode, Value **ret, Error *err) {
+int args_content(char *path, Value *content, int64_t mode, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *taken = content;
-        int r = path_args(path, ret, err);
+        int r = args_path(path, ret, err);
         if (r == 0)
                 r = value_set(*ret, "content", TAKE_PTR(taken), err);
         return r < 0 ? r : value_set_int(*ret, "mode", mode, err);
@@ -198,7 +207,7 @@ static int file_args(char *path, Value *content, int64_t mode, Value **ret, Erro
 /* PORT > secrets > env > env_file. The flags' --env is already part of spec.env. */
 static int render_env(const Target *t, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *map = value_new_map(), *text = NULL;
-        const Value *layers[] = {t->env_file, t->env, t->secrets};
+        const Value *layers[] = {t->env_file, t->env, each_credential(t) ? NULL : t->secrets};
         int r = map ? 0 : error_no_memory(err);
         for (size_t l = 0; r == 0 && l < ELEMENTSOF(layers); l++)
                 for (size_t i = 0; r == 0 && i < value_count(layers[l]); i++) {
@@ -217,14 +226,14 @@ static int render_env(const Target *t, Value **ret, Error *err) {
 int args_env(const Target *t, Value **ret, Error *err) {
         Value *content = NULL;
         int r = render_env(t, &content, err);
-        return r < 0 ? r : file_args(name_env(t->service), content, 0600, ret, err);
+        return r < 0 ? r : args_content(name_env(t->service), content, 0600, ret, err);
 }
 
 int args_file(const Target *t, Value **ret, Error *err) {
         const Value *file = value_at(value_get(t->spec, "files"), t->instance);
         _cleanup_free_ char *dir = name_config_dir(t->service);
         char *path = dir ? path_join(dir, value_get_text_or(file, "path", "")) : NULL;
-        return file_args(path, value_copy(value_get(file, "content")), value_get_int(file, "mode", 0644), ret, err);
+        return args_content(path, value_copy(value_get(file, "content")), value_get_int(file, "mode", 0644), ret, err);
 }
 
 const Value *each_file(const Target *t) {
@@ -238,7 +247,7 @@ const Value *each_stale(const Target *t) {
 /* A file that an earlier spec had and this one has not. */
 int args_stale(const Target *t, Value **ret, Error *err) {
         const char *path = value_text(value_at(t->stale, t->instance));
-        return path_args(path ? strdup(path) : NULL, ret, err);
+        return args_path(path ? strdup(path) : NULL, ret, err);
 }
 
 typedef struct Place {
@@ -301,15 +310,32 @@ static int render_argv(const Target *t, const Place *places, Value *argv, Error 
         return r;
 }
 
-static int render_definition(const Target *t, const Place *places, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *v = value_new_map(), *argv = value_new_array();
+int render_command(const Target *t, Value **ret_argv, char **ret_directory, Error *err) {
+        Place places[PLACES] = {0};
+        _cleanup_(value_freep) Value *argv = value_new_array();
+        const char *given = value_get_text(value_get(t->spec, "runtime"), "directory");
+        _cleanup_free_ char *directory = NULL;
+        int r = argv ? places_init(t, places, err) : error_no_memory(err);
+        if (r == 0)
+                r = render_argv(t, places, argv, err);
+        if (r == 0 && !(directory = expand(given ? given : "{current}", places, PLACES)))
+                r = error_no_memory(err);
+        for (size_t i = 0; i < PLACES; i++)
+                free(places[i].text);
+        if (r < 0)
+                return r;
+        *ret_argv = TAKE_PTR(argv);
+        *ret_directory = TAKE_PTR(directory);
+        return 0;
+}
+
+static int render_definition(const Target *t, Value **ret, Error *err) {
+        _cleanup_(value_freep) Value *v = value_new_map(), *argv = NULL;
         _cleanup_free_ char *env = rooted(t, name_env(t->service)), *log = rooted(t, name_log(t->service)),
                             *directory = NULL, *json = NULL;
-        const char *given = value_get_text(value_get(t->spec, "runtime"), "directory");
-        directory = expand(given ? given : "{current}", places, PLACES);
-        if (!v || !argv || !env || !log || !directory)
+        if (!v || !env || !log)
                 return error_no_memory(err);
-        int r = render_argv(t, places, argv, err);
+        int r = render_command(t, &argv, &directory, err);
         if (r < 0 || (r = value_set_text(v, "service", t->service, err)) < 0 ||
             (r = value_set(v, "argv", TAKE_PTR(argv), err)) < 0 || (r = value_set_text(v, "env_file", env, err)) < 0 ||
             (r = value_set_text(v, "directory", directory, err)) < 0 || (r = value_set_text(v, "log", log, err)) < 0 ||
@@ -326,36 +352,31 @@ static int render_definition(const Target *t, const Place *places, Value **ret, 
 }
 
 int args_definition(const Target *t, Value **ret, Error *err) {
-        Place places[PLACES] = {0};
         Value *content = NULL;
-        int r = places_init(t, places, err);
-        if (r == 0)
-                r = render_definition(t, places, &content, err);
-        for (size_t i = 0; i < PLACES; i++)
-                free(places[i].text);
-        return r < 0 ? r : file_args(name_definition(t->service), content, 0644, ret, err);
+        int r = render_definition(t, &content, err);
+        return r < 0 ? r : args_content(name_definition(t->service), content, 0644, ret, err);
 }
 
 /* ---- Removal and finish ------------------------------------------------------------------------------------------------------- */
 
 int args_trash_dir(const Target *t, Value **ret, Error *err) {
-        return path_args(name_service_dir(t->service), ret, err);
+        return args_path(name_service_dir(t->service), ret, err);
 }
 
 int args_trash_config(const Target *t, Value **ret, Error *err) {
-        return path_args(name_config_dir(t->service), ret, err);
+        return args_path(name_config_dir(t->service), ret, err);
 }
 
 int args_trash_log(const Target *t, Value **ret, Error *err) {
-        return path_args(name_log(t->service), ret, err);
+        return args_path(name_log(t->service), ret, err);
 }
 
 int args_purge(const Target *t, Value **ret, Error *err) {
-        return path_args(name_data_dir(t->service), ret, err);
+        return args_path(name_data_dir(t->service), ret, err);
 }
 
 int args_prune(const Target *t, Value **ret, Error *err) {
-        int r = path_args(name_releases_dir(t->service), ret, err);
+        int r = args_path(name_releases_dir(t->service), ret, err);
         return r < 0 ? r : value_set(*ret, "versions", value_copy(t->prune), err);
 }
 
@@ -389,8 +410,17 @@ bool has_prune(const Target *t) {
         return value_count(t->prune) > 0;
 }
 
-bool runs(const Target *t) {
+static bool runs(const Target *t) {
         return t->is_running || t->is_failed;
+}
+
+bool runs_as_process(const Target *t) {
+        return runs(t) && !target_has_unit(t);
+}
+
+/* Also one that has ended but that systemd would start again by itself. */
+bool runs_as_unit(const Target *t) {
+        return runs(t) && target_has_unit(t);
 }
 
 bool wants_purge(const Target *t) {

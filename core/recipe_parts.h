@@ -6,12 +6,12 @@
 #include "core/rows.h"
 
 #define RECIPE_ROWS_MAX 64 /* rows, a repeated one counted as often as it is */
-#define RECIPE_STANDS_MAX 8
+#define RECIPE_STANDS_MAX 12
 
 typedef struct Recipe {
         Target *target;
         Plan *plan;
-        bool needs_restart, needs_reload;
+        bool needs_restart, needs_reload /* of nginx */, needs_daemon_reload;
         uint32_t route_group; /* 0: no step is in it yet */
         bool is_asked;        /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
         Value *artifacts;     /* the service row's list, growing */
@@ -24,6 +24,8 @@ typedef enum RecipeFlags {
         RECIPE_VISIBLE = 1 << 2,  /* part of the bracket: only when the program is started anew */
         RECIPE_ROUTE =
                 1 << 3, /* in the group "route", which shares nginx; with VISIBLE: only when another of them changes */
+        RECIPE_RELOADS = 1 << 4, /* a change of it is seen by systemd only after it has read its files again: */
+        RECIPE_RELOAD = 1 << 5,  /* the bracket of that */
 } RecipeFlags;
 
 typedef struct RecipeRow {
@@ -37,7 +39,24 @@ typedef struct RecipeRow {
         const Value *(*each)(const Target *t);    /* one for each item of this list; Target.instance says which */
 } RecipeRow;
 
+/* The pieces they are made of: a path, a directory, a file. path and content are taken; NULL: memory was out. */
+int args_path(char *path, Value **ret, Error *err);
+int args_directory(char *path, int64_t mode, Value **ret, Error *err);
+int args_content(char *path, Value *content, int64_t mode, Value **ret, Error *err);
+/* The program with its arguments, and where it runs, every place holder filled in. */
+int render_command(const Target *t, Value **ret_argv, char **ret_directory, Error *err);
+
 /* Arguments of each kind of step; owned by the caller. */
+int args_credential(const Target *t, Value **ret, Error *err);
+int args_disable(const Target *t, Value **ret, Error *err);
+int args_enable(const Target *t, Value **ret, Error *err);
+int args_owe_reload(const Target *t, Value **ret, Error *err);
+int args_pay_reload(const Target *t, Value **ret, Error *err);
+int args_trash_unit(const Target *t, Value **ret, Error *err);
+int args_unit_file(const Target *t, Value **ret, Error *err);
+int args_user(const Target *t, Value **ret, Error *err);
+int args_user_gone(const Target *t, Value **ret, Error *err);
+int args_wants_dir(const Target *t, Value **ret, Error *err);
 int args_config_dir(const Target *t, Value **ret, Error *err);
 int args_data_dir(const Target *t, Value **ret, Error *err);
 int args_definition(const Target *t, Value **ret, Error *err);
@@ -71,6 +90,7 @@ int args_vhost(const Target *t, Value **ret, Error *err);
 int args_vhost_link(const Target *t, Value **ret, Error *err);
 
 /* Lists whose items repeat a row; borrowed. */
+const Value *each_credential(const Target *t);
 const Value *each_file(const Target *t);
 const Value *each_stale(const Target *t);
 const Value *each_stale_route(const Target *t);
@@ -84,13 +104,22 @@ bool has_port_to_check(const Target *t);
 bool has_prune(const Target *t);
 bool has_service_dir(const Target *t);
 bool needs_fetch(const Target *t);
+bool had_user(const Target *t);
+bool has_process(const Target *t);
+bool has_unit(const Target *t);
+bool has_unit_file(const Target *t);
+bool is_enabled(const Target *t);
+bool lacks_wants_dir(const Target *t);
+bool runs_as_process(const Target *t);
+bool runs_as_unit(const Target *t);
 bool routes(const Target *t);
 bool routes_host(const Target *t);
 bool routes_path(const Target *t);
 bool routes_site(const Target *t);
-bool runs(const Target *t);
 bool wants_data(const Target *t);
+bool wants_enabled(const Target *t);
 bool wants_purge(const Target *t);
+bool wants_user(const Target *t);
 
 /* recipe_route.c: fills Target.stale_routes; whether the flow may go on without its route; the row that says whose it is; as people write it. */
 int route_choose_stale(Target *t, Error *err);

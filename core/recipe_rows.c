@@ -130,6 +130,18 @@ static int row_route(Recipe *x, Error *err) {
         return r == 0 && plan_claim(x->plan, "%s", key) < 0 ? error_no_memory(err) : r;
 }
 
+/* Stays when the service goes: what it wrote belongs to that number. */
+static int row_user(Recipe *x, Error *err) {
+        const Target *t = x->target;
+        if (!t->user)
+                return 0;
+        _cleanup_(value_freep) Value *row = value_new_map();
+        int r = row ? value_set_text(row, "service", t->service, err) : error_no_memory(err);
+        if (r == 0)
+                r = plan_row(x->plan, TAKE_PTR(row), err, "uid/%lld", (long long)t->uid);
+        return r == 0 && plan_claim(x->plan, "uid/%lld", (long long)t->uid) < 0 ? error_no_memory(err) : r;
+}
+
 static int row_held(Recipe *x, Error *err) {
         const Target *t = x->target;
         const char *from = value_get_text(t->row, "version");
@@ -154,6 +166,8 @@ int rows_converge(Recipe *x, Error *err) {
                 r = row_ports(x, err);
         if (r == 0)
                 r = row_route(x, err);
+        if (r == 0)
+                r = row_user(x, err);
         if (r == 0)
                 r = row_held(x, err);
         for (size_t i = 0; r == 0 && i < value_count(x->target->prune); i++)
@@ -185,15 +199,28 @@ int rows_remove(Recipe *x, Error *err) {
         return r;
 }
 
+/* The flow made this artifact anew, or it moves what it is about away. */
+static bool is_superseded(const Recipe *x, const Value *artifact) {
+        const char *name = value_get_text_or(artifact, "artifact", ""),
+                   *path = value_get_text_or(value_get(artifact, "args"), "path", "");
+        for (size_t i = 0; i < value_count(x->artifacts); i++)
+                if (strcmp(value_get_text_or(value_at(x->artifacts, i), "artifact", ""), name) == 0)
+                        return true;
+        for (size_t i = 0; i < x->plan->n_steps; i++)
+                if (strcmp(x->plan->steps[i].manager->name, "trash") == 0 &&
+                    strcmp(value_get_text_or(x->plan->steps[i].args, "path", "-"), path) == 0)
+                        return true;
+        return false;
+}
+
 /* Start, stop, restart: the row changes only in what is wanted of it. */
 int rows_wanted(Recipe *x, Error *err) {
         const Target *t = x->target;
         _cleanup_(value_freep) Value *row = value_copy(t->row), *artifacts = value_new_array();
-        _cleanup_free_ char *process = text_format("process %s", t->service);
         const Value *old = value_get(row, "artifacts");
-        int r = row && artifacts && process ? 0 : error_no_memory(err);
+        int r = row && artifacts ? 0 : error_no_memory(err);
         for (size_t i = 0; r == 0 && i < value_count(old); i++)
-                if (strcmp(value_get_text_or(value_at(old, i), "artifact", ""), process) != 0)
+                if (!is_superseded(x, value_at(old, i)))
                         r = value_append(artifacts, value_copy(value_at(old, i)), err);
         for (size_t i = 0; r == 0 && i < value_count(x->artifacts); i++)
                 r = value_append(artifacts, value_copy(value_at(x->artifacts, i)), err);

@@ -361,8 +361,7 @@ static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) 
         for (size_t i = 0; r == 0 && i < value_count(rows); i++) {
                 const Value *row = rows->map.entries[i].value;
                 const char *name = value_get_text(row, "name");
-                const Runtime *runtime =
-                        runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
+                const Runtime *runtime = row_runtime(row);
                 RunStatus status = {0};
                 _cleanup_(value_freep) Value *outcome = NULL;
                 if (!runtime || !name || strcmp(value_get_text_or(row, "wanted", ""), "running") != 0)

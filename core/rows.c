@@ -295,3 +295,7 @@ int row_copy_keys(Value *to, const Value *row, const char *const *names, Error *
         }
         return r;
 }
+
+const Runtime *row_runtime(const Value *row) {
+        return runtime_by_type(value_get_text_or(value_path(row, "spec.runtime"), "type", "process"));
+}

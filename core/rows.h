@@ -8,6 +8,7 @@
  *   service/<name>           {name, version, previous, spec, hash, port, artifacts, source, wanted, deployed, updated, warnings, tx}
  *   release/<name>/<version> {version, spec, source, path, created, tx}
  *   port/<n>                 {service, tx}
+ *   uid/<n>                  {service, tx}: also of a service that was removed, since its data may still belong to that number
  *   held/<name>/<version>    {why, sha256, tx}
  *   history/<name>/<tx>      how a transaction ended
  *   unchecked/<name>         {service, seq, from, to}: on hold since the REPAIR `seq`, which lost the records from..to (unchecked.h)
@@ -17,6 +18,7 @@
 #pragma once
 
 #include "core/trail.h"
+#include "managers/manager.h"
 
 #define ROW_KEY_MAX 256
 
@@ -33,6 +35,9 @@ void row_key_open(uint64_t tx, char ret[static ROW_KEY_MAX]);
 void row_key_history(const char *service, uint64_t tx, char ret[static ROW_KEY_MAX]);
 /* "service/web" and the like; a positive length or -ENAMETOOLONG. */
 int row_key(char ret[static ROW_KEY_MAX], const char *format, ...) _printf_(2, 3);
+
+/* What keeps the service of a row running; NULL: a newer pawl's. */
+const Runtime *row_runtime(const Value *row);
 
 /* Copies the keys that are there; `names` ends with NULL. */
 int row_copy_keys(Value *to, const Value *row, const char *const *names, Error *err);

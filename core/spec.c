@@ -229,9 +229,31 @@ static int check_source(const SpecNode *node, Value *map, Error *err) {
         return r < 0 ? r : value_set_text(map, "type", kind->type, err);
 }
 
+#define UNIT_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@-\\"
+
+/* "auto" is decided for a host, not for a spec. */
 static int check_runtime(const SpecNode *node, Value *map, Error *err) {
-        (void)node;
-        return value_set_text(map, "type", "process", err);
+        static const char *const of_systemd[] = {"unit", "credentials"};
+        for (size_t i = 0; i < ELEMENTSOF(of_systemd); i++) {
+                SpecNode at = node_get(node, of_systemd[i]);
+                if (at.value && strcmp(value_get_text_or(map, "type", ""), "process") == 0)
+                        return spec_refuse_key(&at, "Write type: systemd, or leave it out.", err,
+                                               "\"%s\" is for the runtime systemd", at.path);
+        }
+        return 0;
+}
+
+/* They stand in a line of the unit file, between blanks. */
+static int check_unit(const SpecNode *node, Value *map, Error *err) {
+        const Value *after = value_get(map, "after");
+        SpecNode at = node_get(node, "after");
+        for (size_t i = 0; i < value_count(after); i++) {
+                const char *unit = value_text(value_at(after, i));
+                if (!strchr(unit, '.') || strspn(unit, UNIT_CHARACTERS) != strlen(unit))
+                        return spec_refuse(&at, NULL, err, "\"%s\" has \"%s\", which is not the name of a unit",
+                                           at.path, unit);
+        }
+        return 0;
 }
 
 /* {type: none} is all that can be said of it. */
@@ -306,6 +328,9 @@ static int check_file(const SpecNode *node, Value *map, Error *err) {
                         return spec_refuse(&at, NULL, err,
                                            "\"files.path\" cannot be \"%s\": pawl writes a file of that name itself",
                                            path);
+        if (strncmp(path, "secret-", 7) == 0)
+                return spec_refuse(&at, NULL, err,
+                                   "\"files.path\" cannot begin with \"secret-\": pawl writes such files itself");
         if (strncmp(path, ".pawl", 5) == 0 || strstr(path, "/.pawl"))
                 return spec_refuse(&at, NULL, err, "\"files.path\" cannot have a name that begins with .pawl");
         return 0;
@@ -338,6 +363,7 @@ static const struct {
 } map_checks[] = {
         {"source",  check_source},
         {"runtime", check_runtime},
+        {"unit",    check_unit},
         {"health",  check_health},
         {"notify",  check_notify},
         {"files",   check_file},

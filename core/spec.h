@@ -14,7 +14,9 @@
  *   version         text; absent: the source's own, else "sha-" + 12 hex of the content
  *   source          {type: "path", path: absolute} | {type: "url", url, ca_file?} | {type: "github", repo} | {type: "gitea", repo, url?}, these two
  *                   with asset?, checksums?, public_key?; all with sha256?, max_size
- *   runtime         {type: "process", exec: [text...] (may be empty: the program itself), user?, stop_timeout_usec, directory?}
+ *   runtime         {type: "auto" | "process" | "systemd", exec: [text...] (may be empty: the program itself), user?, stop_timeout_usec, directory?,
+ *                   credentials?: bool, unit?: {after?: [text], restart, restart_usec, hardening}}
+ *   resources       {memory: int?, cpu_milli: int?}
  *   port            int, or 0 for auto; absent for a worker
  *   env             {KEY: text}
  *   env_file        absolute path outside the root

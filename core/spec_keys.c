@@ -89,15 +89,31 @@ static const SpecKey source_keys[] = {
         {.name = NULL},
 };
 
+static const SpecKey unit_keys[] = {
+        {"after",       SPEC_ARGV,     NULL,         .text = "units that are started before; otherwise network.target"},
+        {"restart",     SPEC_CHOICE,   "on-failure", .text = "when systemd starts a program anew that ended by itself", .choices = "on-failure always no"},
+        {"restart_sec", SPEC_DURATION, "5s",         .text = "and after which time", .min = 0, .max = DAY, .to = "restart_usec"},
+        {"hardening",   SPEC_BOOL,     "true",       .text = "the program sees and may do only what a service needs"},
+        {.name = "extra", .type = SPEC_LATER, .text = "Write it into a drop-in file: pawl keeps those."},
+        {.name = NULL},
+};
+
+static const SpecKey resource_keys[] = {
+        {"memory", SPEC_SIZE,   NULL, .text = "more than this ends the program", .min = 1 << 20, .max = INT64_MAX},
+        {"cpu",    SPEC_FACTOR, NULL, .text = "processors it may use: 0.5, 2", .min = 10, .max = 1000000, .to = "cpu_milli"},
+        {.name = NULL},
+};
+
 static const SpecKey runtime_keys[] = {
-        {"type",           SPEC_CHOICE,   "auto", .text = "process: pawl starts the program itself; auto: what fits this host",
-         .choices = "auto process", .later = "systemd docker compose coolify"},
+        {"type",           SPEC_CHOICE,   "auto", .text = "systemd: a unit of its own; process: pawl starts the program itself; auto: systemd where it runs the host and pawl is root",
+         .choices = "auto process systemd", .later = "docker compose coolify"},
         {"exec",           SPEC_ARGV,     NULL,   .text = "the program and its arguments; {port} {release} {current} {data} {name} {version}; empty: the release itself",
          .flags = SPEC_KEPT},
-        {"user",           SPEC_TEXT,     NULL,   .text = "who runs it", .later = "auto"},
+        {"user",           SPEC_TEXT,     NULL,   .text = "who runs it; auto, under systemd: a user of its own, pawl-<service>", .automatic = ""},
+        {"credentials",    SPEC_BOOL,     NULL,   .text = "under systemd: secrets are files in $CREDENTIALS_DIRECTORY instead of variables"},
         {"stop_timeout",   SPEC_DURATION, "10s",  .text = "from the polite signal to the other one", .min = 0, .max = DAY, .to = "stop_timeout_usec"},
         {"directory",      SPEC_WORKDIR,  NULL,   .text = "where it runs, such as {data}; otherwise the release"},
-        {.name = "unit",           .type = SPEC_LATER},
+        {"unit",           SPEC_MAP,      NULL,   .text = "under systemd: what its unit says beside", .keys = unit_keys},
         {.name = "container_port", .type = SPEC_LATER},
         {.name = "publish",        .type = SPEC_LATER},
         {.name = "network",        .type = SPEC_LATER},
@@ -215,7 +231,7 @@ const SpecKey spec_keys[] = {
         {"route",        SPEC_MAP,      NULL,      .text = "how it is reached from outside: a host, a path, or a map", .keys = route_keys, .short_key = route_short},
         {.name = "dns",          .type = SPEC_LATER},
         {.name = "strategy",     .type = SPEC_LATER},
-        {.name = "resources",    .type = SPEC_LATER},
+        {"resources",    SPEC_MAP,      NULL,      .text = "under systemd: what the service may use", .keys = resource_keys},
         {.name = "register",     .type = SPEC_LATER},
         {.name = "rollback",     .type = SPEC_LATER},
         {.name = NULL},

@@ -12,6 +12,7 @@
 #include "core/names.h"
 #include "core/rows.h"
 #include "core/target.h"
+#include "core/target_runtime.h"
 
 #define ENV_FILE_MAX (1u << 20)
 
@@ -29,6 +30,8 @@ void target_done(Target *t) {
         value_free(t->stale_routes);
         value_free(t->notes);
         free(t->version);
+        free(t->unit);
+        free(t->user);
         fd_close(&t->prefetched.fd);
 }
 
@@ -372,15 +375,6 @@ static int choose_port(Target *t, Error *err) {
 
 /* ---- What runs, and what is old ---------------------------------------------------------------------------------------------------------- */
 
-static int look_at_process(Target *t, Error *err) {
-        RunStatus status = {0};
-        const Runtime *runtime = runtime_by_type("process");
-        int r = runtime->state(&t->engine->host, t->service, &status, err);
-        t->is_running = r == 0 && status.state == RUN_RUNNING;
-        t->is_failed = r == 0 && status.state == RUN_FAILED;
-        return r;
-}
-
 static int release_newest_first(const void *a, const void *b) {
         const Value *const *x = a, *const *y = b;
         int64_t m = value_get_int(*x, "updated", 0), n = value_get_int(*y, "updated", 0);
@@ -425,7 +419,9 @@ static int choose_prune(Target *t, Error *err) {
 /* ---- By request ----------------------------------------------------------------------------------------------------------------------------- */
 
 static int converge(Target *t, const Request *request, Error *err) {
-        int r = resolve_source(t, err);
+        int r = target_choose_runtime(t, err);
+        if (r == 0)
+                r = resolve_source(t, err);
         if (r == 0)
                 r = choose_version(t, err);
         if (r == 0)
@@ -446,7 +442,9 @@ static int converge(Target *t, const Request *request, Error *err) {
         if (r == 0)
                 r = choose_hooks(t, err);
         if (r == 0)
-                r = look_at_process(t, err);
+                r = target_choose_user(t, err);
+        if (r == 0)
+                r = target_look(t, err);
         return r < 0 ? r : choose_prune(t, err);
 }
 
@@ -539,7 +537,9 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         if (r == 0)
                 r = route_choose(t, err);
         if (r == 0)
-                r = look_at_process(t, err);
+                r = target_choose_user(t, err);
+        if (r == 0)
+                r = target_look(t, err);
         return r < 0 ? r : choose_prune(t, err);
 }
 
@@ -591,7 +591,7 @@ static int target_as_is(Target *t, const Request *request, Error *err) {
         t->version = version && request->kind != REQUEST_REMOVE ? strdup(version) : NULL;
         t->port = value_get_int(t->row, "port", 0);
         t->wants_running = request->kind != REQUEST_STOP;
-        return t->spec ? look_at_process(t, err) : error_no_memory(err);
+        return t->spec ? target_look(t, err) : error_no_memory(err);
 }
 
 /* clang-format off */

@@ -174,7 +174,8 @@ typedef struct RunStatus {
         RunState state;
         int pid;            /* 0: none */
         int64_t since_usec; /* wall clock of the start; 0: not known */
-        uint64_t tx;        /* the transaction that started it */
+        uint64_t tx;        /* the transaction that started it; 0: not known */
+        bool is_stale;      /* what it runs from was changed since it was read */
 } RunStatus;
 
 typedef struct Runtime {

@@ -118,55 +118,65 @@ static int unit_stop(const Host *host, const Value *args, Error *err) {
         return bus_reset_failed(host, unit, err);
 }
 
-static int not_started(const char *unit, const BusUnit *u, const char *why, uint64_t since_usec, Error *err) {
+/* A start, from before the job was queued. */
+typedef struct Start {
+        const char *unit;
+        BusUnit was;
+        Error job;           /* how the job ended, or that it could not be heard */
+        uint64_t since_usec; /* wall clock: what is printed from here on is about it */
+} Start;
+
+static int start_failed(const Start *s, const BusUnit *u, const char *why, Error *err) {
         char how[64];
         bus_unit_exit_text(u, how);
         int r = error_set(err, -EPROTO, ERR_PROGRAM, "See \"pawl logs\" and systemctl status.", "%s%s%s", why,
                           how[0] ? ": the program " : "", how);
-        unit_log_to_detail(unit, since_usec, LOG_LINES_SHOWN, err);
+        unit_log_to_detail(s->unit, s->since_usec, LOG_LINES_SHOWN, err);
         return r;
 }
 
-/* After a job that ended in whatever way: does the unit run, in a run it did not have before? */
-static int see_started(const Host *host, const char *unit, const BusUnit *was, const Error *job, uint64_t since_usec,
-                       Running *ret, Error *err) {
+/* However the job ended: does the unit run, in a run it did not have before? */
+static int start_seen(const Host *host, const Start *s, Running *ret, Error *err) {
         _cleanup_bus_unit_ BusUnit u = {0};
         _cleanup_free_ char *why = NULL;
-        int r = bus_unit(host, unit, &u, err);
-        if (r < 0)
+        int r = bus_unit(host, s->unit, &u, err);
+        if (r != 0)
                 return r;
-        bool is_new = u.has_invocation && memcmp(u.invocation, was->invocation, sizeof(u.invocation)) != 0;
+        bool is_new = u.has_invocation && memcmp(u.invocation, s->was.invocation, sizeof(u.invocation)) != 0;
         *ret = (Running){0};
         running_fill(ret, &u);
-        if (job->code == ERR_NONE && ret->is_alive && is_new)
+        if (s->job.code == ERR_NONE && ret->is_alive && is_new)
                 return 0;
-        if (job->code != ERR_NONE)
-                why = strdup(job->message);
+        if (s->job.code != ERR_NONE)
+                why = strdup(s->job.message);
         else if (ret->is_alive)
-                why = text_format("systemd did not start %s anew", unit);
+                why = text_format("systemd did not start %s anew", s->unit);
         else
                 why = text_format(
-                        "systemd did not start %s: it is %s (%s); perhaps a condition of its file does not hold", unit,
-                        u.active_state, u.sub_state);
-        return why ? not_started(unit, &u, why, since_usec, err) : error_no_memory(err);
+                        "systemd did not start %s: it is %s (%s); perhaps a condition of its file does not hold",
+                        s->unit, u.active_state, u.sub_state);
+        return why ? start_failed(s, &u, why, err) : error_no_memory(err);
+}
+
+static int start_run(const Host *host, const Value *args, Start *s, Running *ret, Error *err) {
+        int r = bus_unit(host, s->unit, &s->was, err);
+        /* How often it was started lately is no reason not to start it: this was decided by a person. */
+        if (r == 0)
+                r = bus_reset_failed(host, s->unit, err);
+        if (r < 0)
+                return r;
+        r = bus_job(host, BUS_RESTART, s->unit, stop_usec(args), &s->job);
+        bool is_about_us = r == -ECANCELED || r == -EHOSTDOWN || r == -ENOMEM || r == -EPERM;
+        if (is_about_us)
+                return error_set(err, r, s->job.code, s->job.hint, "%s", s->job.message);
+        return start_seen(host, s, ret, err);
 }
 
 static int unit_restart(const Host *host, const Value *args, Running *ret, Error *err) {
-        const char *unit = value_get_text(args, "unit");
-        _cleanup_bus_unit_ BusUnit was = {0};
-        Error job = ERROR_INIT;
-        uint64_t since = (uint64_t)clock_wall_usec();
-        int r = bus_unit(host, unit, &was, err);
-        /* How often it was started lately is no reason not to start it: this was decided by a person. */
-        if (r == 0)
-                r = bus_reset_failed(host, unit, err);
-        if (r < 0)
-                return r;
-        r = bus_job(host, BUS_RESTART, unit, stop_usec(args), &job);
-        bool is_about_us = r == -ECANCELED || r == -EHOSTDOWN || r == -ENOMEM || r == -EPERM;
-        if (is_about_us)
-                return error_set(err, r, job.code, job.hint, "%s", job.message);
-        return see_started(host, unit, &was, &job, since, ret, err);
+        Start s = {.unit = value_get_text(args, "unit"), .job = ERROR_INIT, .since_usec = (uint64_t)clock_wall_usec()};
+        int r = start_run(host, args, &s, ret, err);
+        bus_unit_done(&s.was);
+        return r;
 }
 
 /* ---- The manager -------------------------------------------------------------------------------------------------------------- */
@@ -186,7 +196,7 @@ static int unit_check(const Host *host, const Value *args, Error *err) {
         int r = role_needs_all(args, &needs_all, err);
         if (r == 0)
                 r = bus_unit(host, value_get_text(args, "unit"), &u, err);
-        if (r < 0 || !needs_all || strcmp(u.load_state, "loaded") == 0)
+        if (r != 0 || !needs_all || strcmp(u.load_state, "loaded") == 0)
                 return r;
         return error_set(
                 err, -EBADF, ERR_PROGRAM,
@@ -251,7 +261,8 @@ static int runtime_state(const Host *host, const char *service, RunStatus *ret, 
                                     : now.is_alive ? RUN_RUNNING
                                                    : RUN_STOPPED,
                            .pid = (int)u.main_pid,
-                           .since_usec = now.is_alive ? (int64_t)u.active_usec : 0};
+                           .since_usec = now.is_alive ? (int64_t)u.active_usec : 0,
+                           .is_stale = u.needs_reload};
         return 0;
 }
 

@@ -96,6 +96,9 @@ static const struct { const char *text, *message, *hint; } wrong[] = {
         {SMALLEST "runtime: {exec: bin/x -p 1}\n", "web.yaml:3:17: \"runtime.exec\" must be a list of texts, not \"bin/x -p 1\"", "Write one item per word: [\"bin/program\", \"-p\", \"{port}\"]."},
         {SMALLEST "runtime: {exec: [a, [b]]}\n", "web.yaml:3:21: an item of \"runtime.exec\" must be a text, not a list", NULL},
         {SMALLEST "runtime: {exec: ['']}\n", "web.yaml:3:18: the first item of \"runtime.exec\" names a program and cannot be empty", NULL},
+        {SMALLEST "runtime: {type: process, unit: {}}\n", "web.yaml:3:26: \"runtime.unit\" is for the runtime systemd", "Write type: systemd, or leave it out."},
+        {SMALLEST "runtime: {unit: {after: [a b.service]}}\n", "web.yaml:3:25: \"runtime.unit.after\" has \"a b.service\", which is not the name of a unit", NULL},
+        {SMALLEST "files: {path: secret-A, content: x}\n", "web.yaml:3:15: \"files.path\" cannot begin with \"secret-\": pawl writes such files itself", NULL},
         {SMALLEST "runtime: {directory: data}\n", "web.yaml:3:22: \"runtime.directory\" must be an absolute path, or one beginning with a place such as {data}, not \"data\"", NULL},
         {SMALLEST "env: {A: CHANGE_ME}\n",  "web.yaml:3:10: \"env.A\" is still CHANGE_ME", "Put the real value there."},
         {SMALLEST "env: {1A: x}\n",         "web.yaml:3:7: \"1A\" cannot be the name of a variable", NULL},
@@ -151,8 +154,7 @@ static const struct { const char *text, *message; } later[] = {
         {SMALLEST "\n\n\n\n\n\ndns: []\n",         "web.yaml:9:1: \"dns\" is not supported by pawl 0.1"},
         {SMALLEST "route: {via: caddy, host: a.org}\n", "web.yaml:3:14: \"route.via: caddy\" is not supported by pawl 0.1"},
         {SMALLEST "runtime: docker\n",             "web.yaml:3:10: \"runtime.type: docker\" is not supported by pawl 0.1"},
-        {SMALLEST "runtime: {user: auto}\n",       "web.yaml:3:17: \"runtime.user: auto\" is not supported by pawl 0.1"},
-        {SMALLEST "runtime: {unit: {}}\n",         "web.yaml:3:11: \"runtime.unit\" is not supported by pawl 0.1"},
+        {SMALLEST "runtime: {unit: {extra: {}}}\n", "web.yaml:3:18: \"runtime.unit.extra\" is not supported by pawl 0.1"},
         {"pawl: 1\nsource: {repo: a/b, type: git}\n", "web.yaml:2:27: \"source.type: git\" is not supported by pawl 0.1"},
         {"pawl: 1\nsource: {path: a, exclude: []}\n", "web.yaml:2:19: \"source.exclude\" is not supported by pawl 0.1"},
         {SMALLEST "health: fb\n",                  "web.yaml:3:9: \"health.preset: fb\" is not supported by pawl 0.1"},
@@ -164,9 +166,9 @@ static const struct { const char *text, *message; } later[] = {
 /* clang-format on */
 
 static void what_a_later_pawl_will_know_is_refused_never_ignored(void **state) {
-        static const char *const keys[] = {"target",  "database", "snapshot",    "migrate",     "verify",
-                                           "dns",     "strategy", "resources",   "register",    "rollback",
-                                           "project", "stage",    "environment", "config_file", "env_required"};
+        static const char *const keys[] = {"target", "database",    "snapshot",    "migrate",     "verify",
+                                           "dns",    "strategy",    "register",    "rollback",    "project",
+                                           "stage",  "environment", "config_file", "env_required"};
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(later); i++) {
                 Value *v = NULL;
@@ -191,7 +193,7 @@ static void the_smallest_spec_has_every_default(void **state) {
         assert_json(
                 v,
                 "{\"name\":\"web\",\"kind\":\"service\",\"source\":{\"path\":\"/srv/app/x\",\"max_size\":2000000000,\"type\":\"path\"},"
-                "\"runtime\":{\"type\":\"process\",\"exec\":[],\"stop_timeout_usec\":10000000},\"data\":true,"
+                "\"runtime\":{\"type\":\"auto\",\"exec\":[],\"stop_timeout_usec\":10000000},\"data\":true,"
                 "\"health\":{\"type\":\"tcp\",\"host\":\"127.0.0.1\",\"start_usec\":0,\"attempts\":0,\"interval_usec\":1000000,"
                 "\"timeout_usec\":1000000,\"deadline_usec\":10000000,\"backoff_milli\":1000,\"max_interval_usec\":0,\"consecutive\":1},"
                 "\"on_crash\":\"reverse\",\"timeout_usec\":600000000,\"port\":0}");
@@ -244,7 +246,12 @@ static const struct { const char *text, *path, *json; } values[] = {
         {SMALLEST "health: {port: 9000}\n",           "health.port", "9000"},
         {SMALLEST "retention: {releases: 5}\n",       "retention", "{\"releases\":5}"},
         {SMALLEST "runtime: {stop_timeout: 2m, directory: '{data}', user: web}\n", "runtime",
-         "{\"type\":\"process\",\"exec\":[],\"user\":\"web\",\"stop_timeout_usec\":120000000,\"directory\":\"{data}\"}"},
+         "{\"type\":\"auto\",\"exec\":[],\"user\":\"web\",\"stop_timeout_usec\":120000000,\"directory\":\"{data}\"}"},
+        {SMALLEST "runtime: {type: process, user: auto}\n", "runtime", "{\"type\":\"process\",\"exec\":[],\"stop_timeout_usec\":10000000}"},
+        {SMALLEST "runtime: {credentials: true, unit: {after: [a.service, b@c.target], restart: always, restart_sec: 200ms}}\n", "runtime",
+         "{\"type\":\"auto\",\"exec\":[],\"credentials\":true,\"stop_timeout_usec\":10000000,\"unit\":{\"after\":[\"a.service\",\"b@c.target\"],"
+         "\"restart\":\"always\",\"restart_usec\":200000,\"hardening\":true}}"},
+        {SMALLEST "resources: {memory: 64MiB, cpu: 0.5}\n", "resources", "{\"memory\":67108864,\"cpu_milli\":500}"},
 };
 /* clang-format on */
 
@@ -274,7 +281,7 @@ static const char *const spellings[][2] = {
         {SMALLEST,                               SMALLEST "health: gc\nruntime: auto\ntimeout: 600\nenv: {}\n"},
         {SMALLEST,                               SMALLEST "health:\n  preset: gc\n  deadline: 10000ms\n  backoff: 1\n"},
         {SMALLEST,                               SMALLEST "health: {type: tcp, host: auto, port: auto}\n"},
-        {SMALLEST,                               SMALLEST "runtime: {type: process, exec: []}\ndata: true\non_crash: reverse\n"},
+        {SMALLEST,                               SMALLEST "runtime: {type: auto, exec: []}\ndata: true\non_crash: reverse\n"},
         {SMALLEST "env: {A: 1, B: x}\n",         SMALLEST "env:\n  B: \"x\"\n  A: '1'\n"},
         {SMALLEST "secrets: [A, B]\n",           SMALLEST "secrets: [{name: B, generate: true}, {name: A, from: [store, env, dotenv]}]\n"},
         {SMALLEST "notify: https://x\n",         SMALLEST "notify: [{url: 'https://x', timeout: 10s, format: json}]\n"},
