@@ -185,7 +185,9 @@ static void add_line(Text *t, const char *key, const char *value) {
 }
 
 static void add_seconds(Text *t, const char *key, int64_t usec) {
-        text_addf(t, "%s=%lldms\n", key, (long long)(usec / (int64_t)USEC_PER_MSEC));
+        bool is_whole = usec % (int64_t)USEC_PER_SEC == 0;
+        text_addf(t, is_whole ? "%s=%llds\n" : "%s=%lldms\n", key,
+                  (long long)(usec / (int64_t)(is_whole ? USEC_PER_SEC : USEC_PER_MSEC)));
 }
 
 /*

@@ -42,10 +42,12 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
         return owes(args) ? bus_reload(host, err) : 0;
 }
 
-/* What systemd has read cannot be seen; reading again is never wrong. */
+/* Reading again is never wrong, so a systemd that does not answer is no reason to wait. */
 static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
-        (void)host, (void)before, (void)err;
-        *ret = owes(args) ? PROBE_PARTIAL : PROBE_BEFORE;
+        _cleanup_bus_unit_ BusUnit u = {0};
+        (void)before, (void)err;
+        bool is_read = bus_unit(host, value_get_text(args, "unit"), &u, NULL) == 0 && !u.needs_reload;
+        *ret = is_read && !owes(args) ? PROBE_AFTER : PROBE_PARTIAL;
         return 0;
 }
 
