@@ -207,9 +207,10 @@ int args_content(char *path, Value *content, int64_t mode, Value **ret, Error *e
 /* PORT > secrets > env > env_file. The flags' --env is already part of spec.env. */
 static int render_env(const Target *t, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *map = value_new_map(), *text = NULL;
-        const Value *layers[] = {t->env_file, t->env, each_credential(t) ? NULL : t->secrets};
+        const Value *layers[] = {t->env_file, t->env, t->secrets};
+        size_t n_layers = each_credential(t) ? 2 : ELEMENTSOF(layers); /* the last are handed over as files */
         int r = map ? 0 : error_no_memory(err);
-        for (size_t l = 0; r == 0 && l < ELEMENTSOF(layers); l++)
+        for (size_t l = 0; r == 0 && l < n_layers; l++)
                 for (size_t i = 0; r == 0 && i < value_count(layers[l]); i++) {
                         const MapEntry *entry = &layers[l]->map.entries[i];
                         r = value_set(map, entry->name, value_copy(entry->value), err);

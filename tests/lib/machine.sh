@@ -9,6 +9,7 @@
 #   machine_cut                  the power goes: its PID 1 is killed and the kernel ends everything in it at once; machine_boot boots it again
 #   machine_remove               cut, and everything it had is gone; done by itself at the end of a test
 #   machine_put FILE PATH        copies a file of the test into the machine
+#   machine_snapshot FILE        what the machine is made of (tests/lib/snapshot.sh); machine_is_as FILE fails with the difference to now
 #
 # Inside, /srv/build and /srv/src are the build's and the project's folders, `pawl` and `pawl-testing` are in the path, nothing but the system itself is
 # enabled, and the network is a loopback of its own: every port is free. /run and /tmp are lost by a cut, all else is kept. What a cut does not lose is what
@@ -108,6 +109,12 @@ machine_remove() {
 
 # shellcheck disable=SC2016 # its own arguments
 machine_put() { machine_exec sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1"' put "$2" <"$1"; }
+
+machine_snapshot() { machine_exec sh /srv/src/tests/lib/snapshot.sh >"$1"; }
+machine_is_as() {
+        machine_snapshot "$dir/now"
+        diff -u "$1" "$dir/now" >"$dir/out" || fail "the machine is not as it was"
+}
 
 pawl() { machine_exec pawl "$@"; }
 # shellcheck disable=SC2154 # a test sets it
