@@ -138,7 +138,8 @@ int args_credential(const Target *t, Value **ret, Error *err) {
 
 /* ---- The unit file -------------------------------------------------------------------------------------------------------------------- */
 
-/* What a service needs no right to. A drop-in may give it back. */
+/* What a service needs no right to. A refused call is an error and not the end of the program: many programs try what they can do without. A drop-in may give
+ * more. */
 static const char hardening[] = "ProtectSystem=strict\n"
                                 "ProtectHome=yes\n"
                                 "PrivateTmp=yes\n"
@@ -158,6 +159,7 @@ static const char hardening[] = "ProtectSystem=strict\n"
                                 "RemoveIPC=yes\n"
                                 "SystemCallArchitectures=native\n"
                                 "SystemCallFilter=@system-service\n"
+                                "SystemCallErrorNumber=EPERM\n"
                                 "UMask=0027\n";
 
 /* One word of a command line: quoted, and with nothing in it that systemd would fill in. */

@@ -10,23 +10,29 @@
 set -u
 export LC_ALL=C
 
-# Content where pawl writes; elsewhere mode, owner and size say enough.
+shape='file %p %m %u:%g'
+listed() {
+        find "$@" -type l -printf "$shape -> %l\n" -o -type f -printf "$shape %s\n" -o -printf "$shape %y\n"
+}
+
+# Content where pawl writes; elsewhere mode, owner and size say enough, and beyond a few levels nothing is pawl's.
 files() {
-        find /etc /home /opt /root /usr/local /var -xdev \
-                \( -path /var/lib/pawl -o -path /var/log -o -path /var/cache -o -path /var/tmp -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd \
-                -o -path /var/lib/docker -o -path /var/lib/containerd -o -path /var/lib/private -o -path '/etc/*-' \) -prune -o \
-                \( -type l -printf 'file %p -> %l\n' -o -type f -printf 'file %p %m %u:%g %s\n' -o -printf 'file %p %m %u:%g %y\n' \)
+        listed /home /opt /root /usr/local -xdev -maxdepth 3
+        listed /etc /opt/pawl /var -xdev \( -path /var/lib/pawl -o -path /var/log -o -path /var/cache -o -path /var/tmp -o -path /var/lib/apt -o -path /var/lib/dpkg \
+                -o -path /var/lib/systemd -o -path /var/lib/docker -o -path /var/lib/containerd -o -path /var/lib/private -o -path '/etc/*-' \) -prune -o
         find /etc /opt/pawl /var/lib/pawl-data -xdev -path '/etc/*-' -prune -o -type f -exec sha256sum '{}' + | sed 's/^/content /'
 }
 
+# nginx first: it makes folders for itself when it is asked.
 everything() {
+        [ ! -d /etc/nginx ] || nginx -T 2>/dev/null | sed 's/^/nginx /'
         files
         sed 's/^/user /' /etc/passwd
         sed 's/^/group /' /etc/group
         systemctl list-unit-files --plain --no-legend --no-pager | sed 's/^/unit-file /'
-        systemctl list-units --all --plain --no-legend --no-pager --state=active,failed,activating --type=service,socket,timer,target | awk '{ print "unit", $1, $2, $3, $4 }'
+        systemctl list-units --all --plain --no-legend --no-pager --state=active,failed,activating --type=service,socket,timer,target |
+                awk '{ print "unit", $1, $2, $3, $4 }'
         grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 | awk '{ print "listens", $2, $8 }'
-        [ ! -d /etc/nginx ] || nginx -T 2>/dev/null | sed 's/^/nginx /'
 }
 
 everything | sort
