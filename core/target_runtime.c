@@ -128,6 +128,18 @@ static int claimed_numbers(Engine *e, Value **ret, Error *err) {
         return r;
 }
 
+/* Somebody else's user of that name is seen before anything is made. */
+static int check_user(const Target *t, Error *err) {
+        _cleanup_(value_freep) Value *args = value_new_map();
+        Host host = engine_host(t->engine, 0, 0, true);
+        if (!args)
+                return error_no_memory(err);
+        if (value_set_text(args, "name", t->user, err) < 0 || value_set_int(args, "uid", t->uid, err) < 0 ||
+            value_set_int(args, "gid", t->uid, err) < 0 || value_set_bool(args, "present", true, err) < 0)
+                return -ENOMEM;
+        return manager_by_name("user")->check(&host, args, err);
+}
+
 int target_choose_user(Target *t, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;
         if (!target_has_unit(t) || value_get_text(value_get(t->spec, "runtime"), "user"))
@@ -141,7 +153,8 @@ int target_choose_user(Target *t, Error *err) {
         for (int64_t number = UID_LAST; t->uid == 0 && number >= UID_FIRST; number--)
                 if (number_is_free(rows, number))
                         t->uid = number;
-        return t->uid > 0 ? 0
-                          : error_set(err, -EADDRINUSE, ERR_IN_USE, "Name a user in runtime.user.",
-                                      "no number from %d to %d is free for a system user", UID_FIRST, UID_LAST);
+        if (t->uid == 0)
+                return error_set(err, -EADDRINUSE, ERR_IN_USE, "Name a user in runtime.user.",
+                                 "no number from %d to %d is free for a system user", UID_FIRST, UID_LAST);
+        return check_user(t, err);
 }

@@ -106,7 +106,8 @@ hostname "$name"
 ip link set lo up
 cd "$root"
 pivot_root . mnt
+# Shared, as systemd makes it on a host of its own and counts on: what it mounts for a unit (credentials) is to be seen there.
 # shellcheck disable=SC2016 # of the machine, not of the host
-exec chroot . /bin/sh -c 'umount -l /mnt && exec env -i container=pawl-test "container_uuid=$(cat /etc/machine-id)" \
+exec chroot . /bin/sh -c 'umount -l /mnt && mount --make-rshared / && exec env -i container=pawl-test "container_uuid=$(cat /etc/machine-id)" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
         /lib/systemd/systemd --system --unit=multi-user.target --show-status=no'
