@@ -86,12 +86,13 @@ static const RecipeRow stop_rows[] = {
         {"stop",         "unit",      STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_unit,          args_stop,       {NULL}, NULL},
 };
 
+/* Whoever restarts a unit wants a new drop-in to count, which systemd itself does not notice before it has read its files again. */
 static const RecipeRow restart_rows[] = {
         {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,       {NULL}, NULL},
         {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               has_process,       args_owe,        {NULL}, NULL},
         {"owe",          "unit",      STEP_EFFECT, DEBT_OWE,  0,               has_unit,          args_owe,        {NULL}, NULL},
-        {"owe-reload",   "systemd",   STEP_EFFECT, DEBT_OWE,  RECIPE_RELOAD,   has_unit,          args_owe_reload, {"owe"}, NULL},
-        {"pay-reload",   "systemd",   STEP_EFFECT, DEBT_PAY,  RECIPE_RELOAD,   has_unit,          args_pay_reload, {"owe-reload"}, NULL},
+        {"owe-reload",   "systemd",   STEP_EFFECT, DEBT_OWE,  0,               has_unit,          args_owe_reload, {"owe"}, NULL},
+        {"pay-reload",   "systemd",   STEP_EFFECT, DEBT_PAY,  0,               has_unit,          args_pay_reload, {"owe-reload"}, NULL},
         {"pay",          "process",   STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, has_process,       args_pay,        {"owe"}, NULL},
         {"pay",          "unit",      STEP_EFFECT, DEBT_PAY,  RECIPE_ARTIFACT, has_unit,          args_pay,        {"owe", "pay-reload"}, NULL},
         {"health",       "health",    STEP_CHECK,  DEBT_NONE, 0,               has_health,        args_health,     {NULL}, NULL},
