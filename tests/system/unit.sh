@@ -77,8 +77,8 @@ machine_exec rm -r "$file.d" /root/web.yaml
 machine_is_as before
 
 # ---- A port that another program has.
-machine_exec systemd-run -q --unit=taken.service busybox nc -lk -p 3000 -s 127.0.0.1 -e cat
-wait_for 5 machine_exec sh -c 'grep -q ":0BB8 .* 0A " /proc/net/tcp'
+machine_exec systemd-run -q --unit=taken.service python3 -m http.server -b 127.0.0.1 3000
+wait_for 10 machine_exec curl -s http://127.0.0.1:3000/ || fail "the other program does not listen"
 expect 1 pawl deploy /root/web-v1 -n web -v v1 -p 3000
 says 'port 3000'
 machine_exec systemctl is-active -q taken.service || fail "the other program is gone"
@@ -94,7 +94,7 @@ port: 3001
 runtime: {exec: [/bin/sh, -c, "sleep 0.5; exec sleep 1000"], stop_timeout: 300ms}
 health: {deadline: 2s}
 END
-(sleep 1 && machine_exec systemd-run -q --unit=taken.service busybox nc -lk -p 3001 -s 127.0.0.1 -e cat) &
+(sleep 1 && machine_exec systemd-run -q --unit=taken.service python3 -m http.server -b 127.0.0.1 3001) &
 expect 4 pawl deploy /root/sleeper.yaml
 wait $! || true
 says 'another program'
