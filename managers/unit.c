@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/health.h"
 #include "managers/procfs.h"
@@ -165,7 +166,9 @@ static int start_run(const Host *host, const Value *args, Start *s, Running *ret
                 r = bus_reset_failed(host, s->unit, err);
         if (r < 0)
                 return r;
+        fault_point("unit-before-restart");
         r = bus_job(host, BUS_RESTART, s->unit, stop_usec(args), &s->job);
+        fault_point("unit-after-restart");
         bool is_about_us = r == -ECANCELED || r == -EHOSTDOWN || r == -ENOMEM || r == -EPERM;
         if (is_about_us)
                 return error_set(err, r, s->job.code, s->job.hint, "%s", s->job.message);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/child.h"
 
@@ -146,6 +147,7 @@ static int account_make(const Host *host, const Account *a, const View *v, Error
         int r = 0;
         if (!v->has_group)
                 r = account_run(host, (const char *[]){"groupadd", "--system", "--gid", gid, a->name, NULL}, err);
+        fault_point("user-half-made");
         if (r == 0 && !v->has_user)
                 r = account_run(host,
                                 (const char *[]){"useradd", "--system", "--uid", uid, "--gid", gid, "--no-create-home",
