@@ -4,22 +4,17 @@
  * its result went down with the connection.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "core/base/text.h"
-#include "managers/bus.h"
+#include "managers/bus_call.h"
 
 #define BUS_PRIVATE "unix:path=/run/systemd/private"
 #define BUS_NAME "org.freedesktop.systemd1"
-#define BUS_PATH "/org/freedesktop/systemd1"
 #define BUS_MANAGER "org.freedesktop.systemd1.Manager"
 #define CALL_USEC (30 * USEC_PER_SEC)
 #define RELOAD_USEC (90 * USEC_PER_SEC)
@@ -140,17 +135,7 @@ static int refused(int r, const sd_bus_error *e, const char *about, Error *err) 
         return error_set(err, r, ERR_FAILED, NULL, "systemd refuses %s: %s", about, why);
 }
 
-typedef struct Call {
-        const char *path, *interface, *member;
-        const char *about; /* for messages: what is asked for */
-        uint64_t timeout_usec;
-        const char *unit; /* the arguments: nothing, a unit, */
-        const char *mode; /* or a unit and a mode; */
-        uint32_t number;  /* or a number */
-        bool has_number;
-} Call;
-
-static int call_arguments(sd_bus_message *m, const Call *c) {
+static int call_arguments(sd_bus_message *m, const BusCall *c) {
         int r = 0;
         if (c->has_number)
                 r = sd_bus_message_append(m, "u", c->number);
@@ -162,7 +147,7 @@ static int call_arguments(sd_bus_message *m, const Call *c) {
 }
 
 /* 0, BUS_LOST, or negative with err filled. *ret is owned by the caller; it may be NULL itself. */
-static int call_once(const Host *host, const Call *c, sd_bus_message **ret, Error *err) {
+static int call_once(const Host *host, const BusCall *c, sd_bus_message **ret, Error *err) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = bus_connect(host, err);
@@ -183,8 +168,7 @@ static int call_once(const Host *host, const Call *c, sd_bus_message **ret, Erro
         return BUS_LOST;
 }
 
-/* For what may be asked twice. */
-static int call(const Host *host, const Call *c, sd_bus_message **ret, Error *err) {
+int bus_call(const Host *host, const BusCall *c, sd_bus_message **ret, Error *err) {
         for (int i = 0; i < ATTEMPTS; i++) {
                 int r = call_once(host, c, ret, err);
                 if (r != BUS_LOST)
@@ -195,13 +179,13 @@ static int call(const Host *host, const Call *c, sd_bus_message **ret, Error *er
 }
 
 int bus_reload(const Host *host, Error *err) {
-        return call(host,
-                    &(Call){.path = BUS_PATH,
-                            .interface = BUS_MANAGER,
-                            .member = "Reload",
-                            .about = "to read its unit files again",
-                            .timeout_usec = RELOAD_USEC},
-                    NULL, err);
+        return bus_call(host,
+                        &(BusCall){.path = BUS_PATH,
+                                   .interface = BUS_MANAGER,
+                                   .member = "Reload",
+                                   .about = "to read its unit files again",
+                                   .timeout_usec = RELOAD_USEC},
+                        NULL, err);
 }
 
 int host_reload_units(const Host *host, Error *err) {
@@ -210,13 +194,13 @@ int host_reload_units(const Host *host, Error *err) {
 
 int bus_reset_failed(const Host *host, const char *unit, Error *err) {
         Error why = ERROR_INIT;
-        int r = call(host,
-                     &(Call){.path = BUS_PATH,
-                             .interface = BUS_MANAGER,
-                             .member = "ResetFailedUnit",
-                             .about = unit,
-                             .unit = unit},
-                     NULL, &why);
+        int r = bus_call(host,
+                         &(BusCall){.path = BUS_PATH,
+                                    .interface = BUS_MANAGER,
+                                    .member = "ResetFailedUnit",
+                                    .about = unit,
+                                    .unit = unit},
+                         NULL, &why);
         return r == -ENOENT || r == 0 ? 0 : error_set(err, r, why.code, why.hint, "%s", why.message);
 }
 
@@ -319,14 +303,14 @@ static int job_outlast(const Host *host, const Job *job, const char *unit, uint6
                 if (u.job_id == 0)
                         return BUS_LOST;
                 if (job->id != 0 && u.job_id != job->id &&
-                    call(host,
-                         &(Call){.path = BUS_PATH,
-                                 .interface = BUS_MANAGER,
-                                 .member = "GetJob",
-                                 .about = "a job",
-                                 .number = job->id,
-                                 .has_number = true},
-                         NULL, &why) < 0)
+                    bus_call(host,
+                             &(BusCall){.path = BUS_PATH,
+                                        .interface = BUS_MANAGER,
+                                        .member = "GetJob",
+                                        .about = "a job",
+                                        .number = job->id,
+                                        .has_number = true},
+                             NULL, &why) < 0)
                         return BUS_LOST;
                 if (clock_boot_usec() >= end)
                         return -ETIME;
@@ -337,21 +321,22 @@ static int job_outlast(const Host *host, const Job *job, const char *unit, uint6
 /* The bus hands on signals only to those who subscribed; systemd's own socket does not ask for it. */
 static int job_begin(const Host *host, BusVerb verb, const char *unit, Job *job, sd_bus_slot **ret_slot, Error *err) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r = call(host,
-                     &(Call){.path = BUS_PATH, .interface = BUS_MANAGER, .member = "Subscribe", .about = "its signals"},
-                     NULL, err);
+        int r = bus_call(
+                host,
+                &(BusCall){.path = BUS_PATH, .interface = BUS_MANAGER, .member = "Subscribe", .about = "its signals"},
+                NULL, err);
         if (r < 0)
                 return r;
         r = sd_bus_match_signal(host->bus->bus, ret_slot, NULL, BUS_PATH, BUS_MANAGER, "JobRemoved", job_removed, job);
         if (r < 0)
                 return unanswered(r, err);
         r = call_once(host,
-                      &(Call){.path = BUS_PATH,
-                              .interface = BUS_MANAGER,
-                              .member = verbs[verb].member,
-                              .about = unit,
-                              .unit = unit,
-                              .mode = "replace"},
+                      &(BusCall){.path = BUS_PATH,
+                                 .interface = BUS_MANAGER,
+                                 .member = verbs[verb].member,
+                                 .about = unit,
+                                 .unit = unit,
+                                 .mode = "replace"},
                       &reply, err);
         return r == 0 && job_path(reply, job) < 0 ? BUS_LOST : r;
 }
@@ -371,198 +356,4 @@ int bus_job(const Host *host, BusVerb verb, const char *unit, uint64_t timeout_u
         if (r == -ETIME)
                 return job_late(verb, unit, err);
         return r == 0 ? job_outcome(&job, verb, unit, err) : r;
-}
-
-/* ---- Units ------------------------------------------------------------------------------------------------------------------ */
-
-typedef struct Property {
-        const char *name;
-        size_t offset;
-        int (*read)(sd_bus_message *m, void *ret);
-        void (*done)(void *field);
-} Property;
-
-static int read_text(sd_bus_message *m, void *ret) {
-        const char *text;
-        int r = sd_bus_message_read(m, "v", "s", &text);
-        if (r < 0)
-                return r;
-        char *copy = strdup(text);
-        if (!copy)
-                return -ENOMEM;
-        free(*(char **)ret);
-        *(char **)ret = copy;
-        return 0;
-}
-
-static void done_text(void *field) {
-        free(*(char **)field);
-        *(char **)field = NULL;
-}
-
-static int read_u32(sd_bus_message *m, void *ret) {
-        return sd_bus_message_read(m, "v", "u", ret);
-}
-
-static int read_i32(sd_bus_message *m, void *ret) {
-        return sd_bus_message_read(m, "v", "i", ret);
-}
-
-static int read_u64(sd_bus_message *m, void *ret) {
-        return sd_bus_message_read(m, "v", "t", ret);
-}
-
-static int read_bool(sd_bus_message *m, void *ret) {
-        int value = 0;
-        int r = sd_bus_message_read(m, "v", "b", &value);
-        *(bool *)ret = value != 0;
-        return r;
-}
-
-static int read_job(sd_bus_message *m, void *ret) {
-        const char *path;
-        return sd_bus_message_read(m, "v", "(uo)", ret, &path);
-}
-
-static int read_list(sd_bus_message *m, void *ret) {
-        _cleanup_(value_freep) Value *list = value_new_array();
-        const char *text;
-        int r = list ? sd_bus_message_enter_container(m, 'v', "as") : -ENOMEM;
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "s");
-        while (r >= 0 && (r = sd_bus_message_read(m, "s", &text)) > 0)
-                r = value_append_text(list, text, NULL);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r >= 0) {
-                value_free(*(Value **)ret);
-                *(Value **)ret = TAKE_PTR(list);
-        }
-        return r;
-}
-
-static void done_list(void *field) {
-        *(Value **)field = value_free(*(Value **)field);
-}
-
-static int read_invocation(sd_bus_message *m, void *ret) {
-        BusUnit *u = ret;
-        const void *data;
-        size_t size;
-        int r = sd_bus_message_enter_container(m, 'v', "ay");
-        if (r >= 0)
-                r = sd_bus_message_read_array(m, 'y', &data, &size);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        u->has_invocation = r >= 0 && size == sizeof(u->invocation);
-        if (u->has_invocation)
-                memcpy(u->invocation, data, size);
-        return r;
-}
-
-/* clang-format off */
-static const Property properties[] = {
-        {"LoadState",               offsetof(BusUnit, load_state),       read_text,       done_text},
-        {"ActiveState",             offsetof(BusUnit, active_state),     read_text,       done_text},
-        {"SubState",                offsetof(BusUnit, sub_state),        read_text,       done_text},
-        {"Result",                  offsetof(BusUnit, result),           read_text,       done_text},
-        {"FragmentPath",            offsetof(BusUnit, fragment_path),    read_text,       done_text},
-        {"UnitFileState",           offsetof(BusUnit, unit_file_state),  read_text,       done_text},
-        {"ControlGroup",            offsetof(BusUnit, control_group),    read_text,       done_text},
-        {"DropInPaths",             offsetof(BusUnit, drop_in_paths),    read_list,       done_list},
-        {"InvocationID",            0,                                   read_invocation, NULL},
-        {"MainPID",                 offsetof(BusUnit, main_pid),         read_u32,        NULL},
-        {"NRestarts",               offsetof(BusUnit, n_restarts),       read_u32,        NULL},
-        {"Job",                     offsetof(BusUnit, job_id),           read_job,        NULL},
-        {"ExecMainCode",            offsetof(BusUnit, exec_main_code),   read_i32,        NULL},
-        {"ExecMainStatus",          offsetof(BusUnit, exec_main_status), read_i32,        NULL},
-        {"ActiveEnterTimestamp",    offsetof(BusUnit, active_usec),      read_u64,        NULL},
-        {"ExecMainStartTimestamp",  offsetof(BusUnit, main_start_usec),  read_u64,        NULL},
-        {"ExecMainExitTimestamp",   offsetof(BusUnit, main_exit_usec),   read_u64,        NULL},
-        {"NeedDaemonReload",        offsetof(BusUnit, needs_reload),     read_bool,       NULL},
-};
-/* clang-format on */
-
-static void *property_field(BusUnit *u, const Property *p) {
-        return (char *)u + p->offset;
-}
-
-void bus_unit_done(BusUnit *u) {
-        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-                if (properties[i].done)
-                        properties[i].done(property_field(u, &properties[i]));
-}
-
-static int read_property(sd_bus_message *m, BusUnit *u) {
-        const char *name;
-        int r = sd_bus_message_read(m, "s", &name);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-                if (strcmp(properties[i].name, name) == 0)
-                        return properties[i].read(m, property_field(u, &properties[i]));
-        return sd_bus_message_skip(m, "v");
-}
-
-static int read_properties(sd_bus_message *m, BusUnit *u) {
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_property(m, u);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        return r;
-}
-
-static int unit_defaults(BusUnit *u) {
-        for (size_t i = 0; i < ELEMENTSOF(properties); i++) {
-                char **text = property_field(u, &properties[i]);
-                if (properties[i].done == done_text && !*text && !(*text = strdup("")))
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
-int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
-        _cleanup_bus_unit_ BusUnit u = {0};
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *path = NULL;
-        int r = sd_bus_path_encode(BUS_PATH "/unit", unit, &path);
-        if (r < 0)
-                return error_no_memory(err);
-        r = call(host,
-                 &(Call){.path = path,
-                         .interface = "org.freedesktop.DBus.Properties",
-                         .member = "GetAll",
-                         .about = unit,
-                         .unit = ""},
-                 &reply, err);
-        if (r < 0)
-                return r;
-        r = read_properties(reply, &u);
-        if (r >= 0)
-                r = unit_defaults(&u);
-        if (r < 0)
-                return error_set_errno(err, r, NULL, "could not read what systemd says of %s", unit);
-        *ret = u;
-        u = (BusUnit){0};
-        return 0;
-}
-
-bool bus_unit_is_active(const BusUnit *u) {
-        static const char *const states[] = {"active", "activating", "reloading", "deactivating"};
-        for (size_t i = 0; i < ELEMENTSOF(states); i++)
-                if (strcmp(u->active_state, states[i]) == 0)
-                        return true;
-        return false;
-}
-
-void bus_unit_exit_text(const BusUnit *u, char ret[static 64]) {
-        ret[0] = '\0';
-        if (u->exec_main_code == CLD_EXITED)
-                (void)snprintf(ret, 64, "exited with status %" PRId32, u->exec_main_status);
-        else if (u->exec_main_code == CLD_KILLED || u->exec_main_code == CLD_DUMPED)
-                (void)snprintf(ret, 64, "was ended by signal %" PRId32, u->exec_main_status);
 }

@@ -152,9 +152,9 @@ BEGIN {
         home("^yaml[.]h$", "^core/(spec_)?yaml[.]c$", "core/yaml.c")
         home("^archive(_entry)?[.]h$", "^managers/archive[.]c$", "managers/archive.c")
         home("^libsmartcols([.]h$|/)", "^cli/table[.]c$", "cli/table.c")
-        home("^systemd/sd-(bus|bus-protocol|bus-vtable)[.]h$", "^managers/bus[.]c$", "managers/bus.c")
+        home("^systemd/sd-(bus|bus-protocol|bus-vtable)[.]h$", "^managers/bus(_unit)?[.]c$", "managers/bus.c and bus_unit.c")
         # No fixed home: wherever it is, it is there alone (or in one pair).
-        n_pairs = split("^zstd[.]h$ ^openssl/ ^systemd/ ^libpq-fe[.]h$ ^(mysql|mariadb)/ ^microhttpd[.]h$", pair_header, " ")
+        n_pairs = split("^zstd[.]h$ ^openssl/ ^systemd/sd-journal[.]h$ ^libpq-fe[.]h$ ^(mysql|mariadb)/ ^microhttpd[.]h$", pair_header, " ")
 
         disk = "rename|renameat|renameat2|unlink|unlinkat|remove|rmdir|mkdir|mkdirat|mknod|mknodat|mkfifo|mkfifoat|symlink" \
                "|symlinkat|link|linkat|truncate|ftruncate|fallocate|posix_fallocate|chmod|fchmod|fchmodat|chown|fchown|lchown" \

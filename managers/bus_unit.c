@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What systemd says of a unit: one call, and a table of what is wanted of its answer. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+
+#include "core/base/text.h"
+#include "managers/bus_call.h"
+
+typedef struct Property {
+        const char *name;
+        size_t offset;
+        int (*read)(sd_bus_message *m, void *ret);
+        void (*done)(void *field);
+} Property;
+
+static int read_text(sd_bus_message *m, void *ret) {
+        const char *text;
+        int r = sd_bus_message_read(m, "v", "s", &text);
+        if (r < 0)
+                return r;
+        char *copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        free(*(char **)ret);
+        *(char **)ret = copy;
+        return 0;
+}
+
+static void done_text(void *field) {
+        free(*(char **)field);
+        *(char **)field = NULL;
+}
+
+static int read_u32(sd_bus_message *m, void *ret) {
+        return sd_bus_message_read(m, "v", "u", ret);
+}
+
+static int read_i32(sd_bus_message *m, void *ret) {
+        return sd_bus_message_read(m, "v", "i", ret);
+}
+
+static int read_u64(sd_bus_message *m, void *ret) {
+        return sd_bus_message_read(m, "v", "t", ret);
+}
+
+static int read_bool(sd_bus_message *m, void *ret) {
+        int value = 0;
+        int r = sd_bus_message_read(m, "v", "b", &value);
+        *(bool *)ret = value != 0;
+        return r;
+}
+
+static int read_job(sd_bus_message *m, void *ret) {
+        const char *path;
+        return sd_bus_message_read(m, "v", "(uo)", ret, &path);
+}
+
+static int read_list(sd_bus_message *m, void *ret) {
+        _cleanup_(value_freep) Value *list = value_new_array();
+        const char *text;
+        int r = list ? sd_bus_message_enter_container(m, 'v', "as") : -ENOMEM;
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &text)) > 0)
+                r = value_append_text(list, text, NULL);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0) {
+                value_free(*(Value **)ret);
+                *(Value **)ret = TAKE_PTR(list);
+        }
+        return r;
+}
+
+static void done_list(void *field) {
+        *(Value **)field = value_free(*(Value **)field);
+}
+
+static int read_invocation(sd_bus_message *m, void *ret) {
+        BusUnit *u = ret;
+        const void *data;
+        size_t size;
+        int r = sd_bus_message_enter_container(m, 'v', "ay");
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'y', &data, &size);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        u->has_invocation = r >= 0 && size == sizeof(u->invocation);
+        if (u->has_invocation)
+                memcpy(u->invocation, data, size);
+        return r;
+}
+
+/* clang-format off */
+static const Property properties[] = {
+        {"LoadState",               offsetof(BusUnit, load_state),       read_text,       done_text},
+        {"ActiveState",             offsetof(BusUnit, active_state),     read_text,       done_text},
+        {"SubState",                offsetof(BusUnit, sub_state),        read_text,       done_text},
+        {"Result",                  offsetof(BusUnit, result),           read_text,       done_text},
+        {"FragmentPath",            offsetof(BusUnit, fragment_path),    read_text,       done_text},
+        {"UnitFileState",           offsetof(BusUnit, unit_file_state),  read_text,       done_text},
+        {"ControlGroup",            offsetof(BusUnit, control_group),    read_text,       done_text},
+        {"DropInPaths",             offsetof(BusUnit, drop_in_paths),    read_list,       done_list},
+        {"InvocationID",            0,                                   read_invocation, NULL},
+        {"MainPID",                 offsetof(BusUnit, main_pid),         read_u32,        NULL},
+        {"NRestarts",               offsetof(BusUnit, n_restarts),       read_u32,        NULL},
+        {"Job",                     offsetof(BusUnit, job_id),           read_job,        NULL},
+        {"ExecMainCode",            offsetof(BusUnit, exec_main_code),   read_i32,        NULL},
+        {"ExecMainStatus",          offsetof(BusUnit, exec_main_status), read_i32,        NULL},
+        {"ActiveEnterTimestamp",    offsetof(BusUnit, active_usec),      read_u64,        NULL},
+        {"ExecMainStartTimestamp",  offsetof(BusUnit, main_start_usec),  read_u64,        NULL},
+        {"ExecMainExitTimestamp",   offsetof(BusUnit, main_exit_usec),   read_u64,        NULL},
+        {"NeedDaemonReload",        offsetof(BusUnit, needs_reload),     read_bool,       NULL},
+};
+/* clang-format on */
+
+static void *property_field(BusUnit *u, const Property *p) {
+        return (char *)u + p->offset;
+}
+
+void bus_unit_done(BusUnit *u) {
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+                if (properties[i].done)
+                        properties[i].done(property_field(u, &properties[i]));
+}
+
+static int read_property(sd_bus_message *m, BusUnit *u) {
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+                if (strcmp(properties[i].name, name) == 0)
+                        return properties[i].read(m, property_field(u, &properties[i]));
+        return sd_bus_message_skip(m, "v");
+}
+
+static int read_properties(sd_bus_message *m, BusUnit *u) {
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_property(m, u);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r;
+}
+
+static int unit_defaults(BusUnit *u) {
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++) {
+                char **text = property_field(u, &properties[i]);
+                if (properties[i].done == done_text && !*text && !(*text = strdup("")))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
+        _cleanup_bus_unit_ BusUnit u = {0};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r = sd_bus_path_encode(BUS_PATH "/unit", unit, &path);
+        if (r < 0)
+                return error_no_memory(err);
+        r = bus_call(host,
+                     &(BusCall){.path = path,
+                                .interface = "org.freedesktop.DBus.Properties",
+                                .member = "GetAll",
+                                .about = unit,
+                                .unit = ""},
+                     &reply, err);
+        if (r < 0)
+                return r;
+        r = read_properties(reply, &u);
+        if (r >= 0)
+                r = unit_defaults(&u);
+        if (r < 0)
+                return error_set_errno(err, r, NULL, "could not read what systemd says of %s", unit);
+        *ret = u;
+        u = (BusUnit){0};
+        return 0;
+}
+
+bool bus_unit_is_active(const BusUnit *u) {
+        static const char *const states[] = {"active", "activating", "reloading", "deactivating"};
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                if (strcmp(u->active_state, states[i]) == 0)
+                        return true;
+        return false;
+}
+
+void bus_unit_exit_text(const BusUnit *u, char ret[static 64]) {
+        ret[0] = '\0';
+        if (u->exec_main_code == CLD_EXITED)
+                (void)snprintf(ret, 64, "exited with status %" PRId32, u->exec_main_status);
+        else if (u->exec_main_code == CLD_KILLED || u->exec_main_code == CLD_DUMPED)
+                (void)snprintf(ret, 64, "was ended by signal %" PRId32, u->exec_main_status);
+}
