@@ -450,15 +450,6 @@ static int notify_steps(Recipe *x, const Value *hooks, Error *err) {
 
 /* ---- Plans -------------------------------------------------------------------------------------------------------------------------- */
 
-static bool runs_by_unit(const Value *spec) {
-        return strcmp(value_get_text_or(value_get(spec, "runtime"), "type", ""), "systemd") == 0;
-}
-
-/* Before or after this flow. */
-static bool has_unit(const Target *t) {
-        return runs_by_unit(t->spec) || runs_by_unit(value_get(t->row, "spec"));
-}
-
 static int recipe_begin(Recipe *x, Target *t, Error *err) {
         const char *from = value_get_text(t->row, "version");
         *x = (Recipe){.target = t, .plan = plan_new(t->flow, t->service), .artifacts = value_new_array()};
@@ -468,7 +459,7 @@ static int recipe_begin(Recipe *x, Target *t, Error *err) {
         x->plan->to = t->version ? strdup(t->version) : NULL;
         x->plan->timeout_usec = (uint64_t)value_get_int(t->spec, "timeout_usec", 0);
         x->plan->finish_on_crash = strcmp(value_get_text_or(t->spec, "on_crash", "reverse"), "finish") == 0;
-        x->plan->is_marked = has_unit(t);
+        x->plan->is_marked = target_has_unit(t);
         for (size_t i = 0; i < value_count(t->notes); i++)
                 if (plan_remark(x->plan, "%s", value_text(value_at(t->notes, i))) < 0)
                         return error_no_memory(err);

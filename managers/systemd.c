@@ -62,6 +62,7 @@ const Manager manager_systemd = {
         .name = "systemd",
         .version = 1,
         .is_rootable = false,
+        .reach = REACH_VOLATILE,
         .args = systemd_args,
         .before = systemd_before,
         .check = check,

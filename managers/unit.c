@@ -237,6 +237,7 @@ const Manager manager_unit = {
         .name = "unit",
         .version = 1,
         .is_rootable = false,
+        .reach = REACH_VOLATILE,
         .args = unit_args,
         .before = unit_before,
         .check = unit_check,

@@ -332,6 +332,7 @@ const Manager manager_user = {
         .name = "user",
         .version = 1,
         .is_rootable = false,
+        .reach = REACH_FILES,
         .args = user_args,
         .before = user_before,
         .check = check,
