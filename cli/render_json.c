@@ -40,7 +40,7 @@ int json_error(const Error *err, int status, Value **ret) {
         if (r == 0)
                 r = value_set_text(v, "message", err->message, NULL);
         if (r == 0)
-                r = value_set_text(v, "hint", err->hint, NULL);
+                r = value_set_text(v, "hint", error_way_out(err), NULL);
         if (r == 0 && *err->detail)
                 r = value_set_text(v, "detail", err->detail, NULL);
         if (r == 0)

@@ -141,8 +141,8 @@ static void say_put_back(Cli *cli, const Value *outcome) {
 }
 
 static const char *error_try(const Value *outcome, const Error *err, char *buf, size_t size) {
-        if (*err->hint)
-                return err->hint;
+        if (*error_way_out(err))
+                return error_way_out(err);
         if (!value_get_text(outcome, "from") || (err->code != ERR_HEALTH && err->code != ERR_PROGRAM))
                 return NULL;
         (void)snprintf(buf, size, "pawl logs %s", value_get_text_or(outcome, "service", "SERVICE"));

@@ -259,6 +259,10 @@ static const Failing *failing_of(CURLcode code) {
         return &other;
 }
 
+static ErrorCode code_of(const Failing *f) {
+        return f->r == -ENOMEM ? ERR_NO_MEMORY : f->r == -ENOENT ? ERR_NOT_FOUND : ERR_NETWORK;
+}
+
 static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         const Failing *f = failing_of(code);
         const char *text = f->text ? f->text : curl_easy_strerror(code);
@@ -273,8 +277,7 @@ static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         if (code == CURLE_COULDNT_CONNECT && os > 0)
                 return error_set(err, f->r, ERR_NETWORK, hint, "could not %s \"%s\": %s: %s", doing(x), x->shown, text,
                                  strerror((int)os));
-        return error_set(err, f->r, f->r == -ENOMEM ? ERR_NO_MEMORY : ERR_NETWORK, hint, "could not %s \"%s\": %s",
-                         doing(x), x->shown, text);
+        return error_set(err, f->r, code_of(f), hint, "could not %s \"%s\": %s", doing(x), x->shown, text);
 }
 
 /* ---- Callbacks of a hop ---------------------------------------------------------------------------------------------------- */

@@ -74,7 +74,8 @@ static int resolve(const Host *host, const Value *spec, const Value *known, Valu
         if (r < 0)
                 return error_context(err, r, "the source \"%s\"", path);
         if (sha256 && strcasecmp(sha256, found.sha256) != 0)
-                return error_set(err, -EBADMSG, ERR_CHECKSUM, "The file is not the one that was announced.",
+                return error_set(err, -EBADMSG, ERR_CHECKSUM,
+                                 "Get the file again, or correct sha256 if this is the one that is meant.",
                                  "checksum of \"%s\" does not match: expected %s, got %s", path, sha256, found.sha256);
         r = source_facts_make(&(SourceFacts){found.sha256, found.format, path, NULL, NULL, (int64_t)found.size},
                               ret_facts, err);

@@ -131,6 +131,28 @@ int error_http_status(ErrorCode code) {
         return row_of(code)->http_status;
 }
 
+const char *error_way_out(const Error *err) {
+        /* clang-format off */
+        static const struct {
+                ErrorCode code;
+                const char *hint;
+        } ways[] = {
+                {ERR_NO_SPACE,      "Make room, then run it again."},
+                {ERR_NETWORK,       "See whether the server is up and can be reached from this host."},
+                {ERR_NOT_FOUND,     "See whether the address or path is right."},
+                {ERR_EXISTS,        "Move it away, then run it again."},
+                {ERR_TIMEOUT,       "Give it longer: \"timeout\" in the spec."},
+                {ERR_ARTIFACT,      "Pack it again without that."},
+                {ERR_NOT_SUPPORTED, "Leave it out, or use a newer pawl."},
+                {ERR_FOREIGN,       "See what changed it, then run it again."},
+        };
+        /* clang-format on */
+        for (size_t i = 0; !err->hint[0] && i < ELEMENTSOF(ways); i++)
+                if (ways[i].code == err->code)
+                        return ways[i].hint;
+        return err->hint;
+}
+
 const char *error_text(ErrorCode code) {
         return row_of(code)->text;
 }

@@ -72,5 +72,7 @@ const char *error_slug(ErrorCode code);
 int error_exit_status(ErrorCode code);
 int error_http_status(ErrorCode code);
 const char *error_text(ErrorCode code); /* the manual's line */
+/* Its hint, or what helps against errors of its kind; "" when there is nothing to say. Borrowed from err. */
+const char *error_way_out(const Error *err);
 /* The code of a slug, or ERROR_CODE_MAX. */
 ErrorCode error_from_slug(const char *slug);

@@ -21,7 +21,10 @@ damage
 run upgrade web --source "$FILES/web-v2" -v v2
 status 7
 out </dev/null
-has err 'try: Run: pawl journal verify, then: pawl journal repair'
+err <<'E'
+pawl: the journal is damaged: the checksum of its state does not match
+  try: Run: pawl journal verify, then: pawl journal repair
+E
 check "it is marked" test -e "$ROOT/var/lib/pawl/journal.bad"
 
 # Everything was in the segments: nothing is lost, and nothing differs.

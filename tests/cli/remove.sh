@@ -15,7 +15,13 @@ out <<'E'
 ✓ web removed
   Data is kept in DIR/root/var/lib/pawl-data/web (pawl remove --purge deletes it)
 E
-has err '  stop web'
+err <<'E'
+  stop web
+  remove opt/pawl/web
+  remove etc/pawl/web
+  remove var/log/pawl/web.log
+  committed
+E
 check "the releases are gone" test ! -e "$ROOT/opt/pawl/web"
 check "the configuration is gone" test ! -e "$ROOT/etc/pawl/web"
 check "the data is there" test -e "$ROOT/var/lib/pawl-data/web/file"

@@ -13,8 +13,17 @@ for signal in INT:130 TERM:143; do
         kill -"${signal%:*}" "$pid"
         ended
         status "${signal#*:}"
-        has err 'pawl: web: upgrade v1 → v4 failed: '
-        has err '  put back: v1 is running again'
+        case $signal in INT:*) why=interrupted ;; *) why='ended by SIGTERM' ;; esac
+        err <<E
+  make opt/pawl/web/releases/v4 from DIR/files/web-v4
+  be ready to restart web
+  point opt/pawl/web/current to releases/v4
+  restart web
+  wait for an answer on 127.0.0.1:PORT
+  error: $why; putting back
+pawl: web: upgrade v1 → v4 failed: $why
+  put back: v1 is running again; down DUR; nothing left over
+E
         check "v1 answers" test "$(answer web)" = "hello from v1"
         run list
         lacks out 'on hold'

@@ -29,6 +29,17 @@ static void an_error_gathers_context(void **state) {
         assert_int_equal(error_set(NULL, -EIO, ERR_IO, NULL, "x"), -EIO);
 }
 
+static void what_helps_is_its_own_or_that_of_its_kind(void **state) {
+        (void)state;
+        Error err = ERROR_INIT;
+        (void)error_set(&err, -EIO, ERR_NETWORK, NULL, "no answer");
+        assert_string_equal(error_way_out(&err), "See whether the server is up and can be reached from this host.");
+        error_hint(&err, "Wait.");
+        assert_string_equal(error_way_out(&err), "Wait.");
+        (void)error_set(&err, -EINVAL, ERR_USAGE, NULL, "no such flag");
+        assert_string_equal(error_way_out(&err), "");
+}
+
 static void an_errno_chooses_the_code(void **state) {
         (void)state;
         static const struct {
@@ -92,8 +103,11 @@ static void what_a_program_printed_can_be_told(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(an_error_gathers_context),           cmocka_unit_test(an_errno_chooses_the_code),
-                cmocka_unit_test(long_text_is_cut_visibly),           cmocka_unit_test(every_row_can_be_shown),
+                cmocka_unit_test(an_error_gathers_context),
+                cmocka_unit_test(an_errno_chooses_the_code),
+                cmocka_unit_test(what_helps_is_its_own_or_that_of_its_kind),
+                cmocka_unit_test(long_text_is_cut_visibly),
+                cmocka_unit_test(every_row_can_be_shown),
                 cmocka_unit_test(what_a_program_printed_can_be_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
