@@ -169,7 +169,10 @@ static int answer(Cli *cli, Value *result, int r, const Error *err) {
 
 static int run(Cli *cli, Value **ret, Error *err) {
         const Options *o = cli->options;
-        const char *kind = option_text(o, FLAG_EXIT_CODES);
+        const char *kind = option_text(o, FLAG_EXIT_CODES), *root = option_text(o, FLAG_ROOT);
+        /* --root "$DIR" with an empty DIR must not become the real host. */
+        if (root && !*root)
+                return error_set(err, -EINVAL, ERR_USAGE, "Write --root / for the whole host.", "--root needs DIR");
         if (kind && strcmp(kind, "simple") != 0 && strcmp(kind, "detailed") != 0)
                 return error_set(err, -EINVAL, ERR_USAGE, NULL, "--exit-codes is detailed or simple, not \"%s\"", kind);
         if (!o->command || option_is(o, FLAG_HELP)) {

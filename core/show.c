@@ -55,7 +55,7 @@ int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err) {
         int r = result ? 0 : error_no_memory(err);
         if (r == 0 && e->journal)
                 r = journal_get_tx(e->journal, tx, &list, err);
-        if (r == 0 && list.n == 0)
+        if (r == 0 && (list.n == 0 || tx == 0)) /* under 0 are the records of the journal itself */
                 return error_set(err, -ENOENT, ERR_NO_TRANSACTION, "Run \"pawl history\" to see the transactions.",
                                  "there is no transaction %" PRIu64, tx);
         if (r == 0)

@@ -364,6 +364,18 @@ static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
 
 /* ---- The whole ------------------------------------------------------------------------------------------------------------ */
 
+/* Its manager knows best what is wrong with it. */
+static int reads_otherwise(const Host *host, const Step *step, const TrailStep *ts, Error *err) {
+        _cleanup_free_ char *what = NULL;
+        Error why = ERROR_INIT;
+        (void)step_describe(step, &what, NULL);
+        bool is_told = step->manager->verify(host, step->args, ts->facts, &why) < 0 && why.message[0];
+        const char *hint =
+                is_told && why.hint[0] ? why.hint : "Something else changes the same files; see \"pawl check\".";
+        return error_set(err, -EIO, ERR_VERIFY, hint, "%s: it does not read back as written%s%s",
+                         what ? what : "a step", is_told ? ": " : "", is_told ? why.message : "");
+}
+
 /* Read back before the click: what was written must be there, as written. */
 static int read_back(Txn *x, Error *err) {
         for (uint32_t i = 0; i < x->trail->plan->n_steps; i++) {
@@ -376,13 +388,8 @@ static int read_back(Txn *x, Error *err) {
                 int r = step->manager->probe(&host, step->args, ts->before, &probe, err);
                 if (r < 0)
                         return r;
-                if (probe != PROBE_AFTER && ts->change != CHANGE_UNCHANGED) {
-                        _cleanup_free_ char *what = NULL;
-                        (void)step_describe(step, &what, NULL);
-                        return error_set(err, -EIO, ERR_VERIFY,
-                                         "Something else changes the same files; see \"pawl check\".",
-                                         "%s: it does not read back as written", what ? what : "a step");
-                }
+                if (probe != PROBE_AFTER && ts->change != CHANGE_UNCHANGED)
+                        return reads_otherwise(&host, step, ts, err);
         }
         return 0;
 }

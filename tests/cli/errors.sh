@@ -26,6 +26,10 @@ fails 2 show 12 <<'E'
 pawl: there is no transaction TX
   try: Run "pawl history" to see the transactions.
 E
+fails 2 show 0 <<'E'
+pawl: there is no transaction TX
+  try: Run "pawl history" to see the transactions.
+E
 fails 1 -q deploy "https://127.0.0.1:${BASE}98/web.tar.gz" -n web <<'E'
 pawl: could not download "https://127.0.0.1:PORT/web.tar.gz": cannot connect: Connection refused
   try: See whether the server is up and can be reached from this host.
@@ -155,9 +159,9 @@ ended
 status 4
 out </dev/null
 err <<'E'
-pawl: quiet: start v1 failed: start quiet: it does not read back as written
+pawl: quiet: start v1 failed: start quiet: it does not read back as written: the program is not running
   put back: v1 is in place, not running; nothing left over
-  try: Something else changes the same files; see "pawl check".
+  try: Look at its log, then start it.
 E
 
 # ---- pawl's own ----

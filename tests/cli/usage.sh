@@ -120,5 +120,14 @@ run --json list
 status 0
 check "--json before and behind the command are the same" cmp -s "$T/out" "$T/behind"
 
+# An empty variable behind --root must not mean the real host.
+bare --root '' list
+status 2
+out </dev/null
+err <<'E'
+pawl: --root needs DIR
+  try: Write --root / for the whole host.
+E
+
 # Nothing of all this made anything.
 check "a wrong command line makes nothing below the root" test -z "$(ls -A "$ROOT")"
