@@ -18,12 +18,8 @@ cat >web.yaml <<'END'
 pawl: 1
 name: web
 version: v1
-source:
-  type: path
-  path: ./web-v1.tar.gz
-runtime:
-  type: process
-  exec: [bin/busybox, httpd, -f, -p, "127.0.0.1:{port}", -h, "{release}/www"]
+source: {type: path, path: ./web-v1.tar.gz}
+runtime: {type: process, exec: [bin/busybox, httpd, -f, -p, "127.0.0.1:{port}", -h, "{release}/www"]}
 port: auto
 health: {preset: gc}
 END
