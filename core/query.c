@@ -53,14 +53,14 @@ static const Value *open_find(const Value *opens, const char *service) {
 /* "hold" stands beside "interrupted" as well: both block the service, but only one needs a person. */
 static int add_open(View *v, Error *err) {
         const Value *open = open_find(v->opens, v->service);
-        int is_unchecked = unchecked_is(v->engine, v->service, err);
-        if (is_unchecked < 0 || (is_unchecked && value_set_bool(v->item, "unchecked", true, err) < 0))
-                return -EIO;
-        if (!open)
-                return 0;
+        int r = unchecked_is(v->engine, v->service, err);
+        if (r == 1)
+                r = value_set_bool(v->item, "unchecked", true, err);
+        if (r < 0 || !open)
+                return r;
         int64_t tx = value_get_int(open, "tx", 0);
         OpenState state = engine_open_state(v->engine, open, NULL);
-        int r = value_set_int(v->item, state == OPEN_LIVE ? "in_progress" : "hold", tx, err);
+        r = value_set_int(v->item, state == OPEN_LIVE ? "in_progress" : "hold", tx, err);
         return r < 0 || state != OPEN_INTERRUPTED ? r : value_set_int(v->item, "interrupted", tx, err);
 }
 

@@ -250,7 +250,8 @@ int journal_rebuild(Journal *j, RecordFold fold, void *userdata, Error *err);
 /*
  * Builds a new journal aside from what still checks (the environment as far as it reads, then segments/), ends it with REPAIR (body made by `make_body` from
  * the lost range), and exchanges it with the damaged one, which stays beside it as journal.damaged-<n>. Rows are rebuilt by `fold`.
- * Nothing to repair is 1.
+ * journal.bad is there from before the first change to behind the last, so that one that died is known and is done again. The anchor stands before
+ * the oldest transaction without END. Nothing to repair is 1.
  */
 typedef struct JournalRepair {
         RecordFold fold;
