@@ -267,8 +267,9 @@ static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         const Failing *f = failing_of(code);
         const char *text = f->text ? f->text : curl_easy_strerror(code);
         bool is_tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR;
-        const char *hint =
-                is_tls ? "Name the file of the certificate authority with ca_file if it is a private one." : NULL;
+        const char *hint = is_tls ? "Name the file of the certificate authority with ca_file if it is a private one."
+                           : code == CURLE_FILE_COULDNT_READ_FILE ? "See whether the path is right."
+                                                                  : NULL;
         long os = 0;
         (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
         if (is_tls && x->curl_text[0])

@@ -58,7 +58,7 @@ static char *shown_of(const Value *args) {
 static int checksum_error(const Value *args, const char *got, Error *err) {
         _cleanup_free_ char *shown = shown_of(args);
         const char *expected = value_get_text_or(args, "sha256", "");
-        return error_set(err, -EBADMSG, ERR_CHECKSUM, "See what lies there; correct the sha256 if it is what is meant.",
+        return error_set(err, -EBADMSG, ERR_CHECKSUM, "See what lies there: it is not the file that was announced.",
                          "checksum of \"%s\" does not match: expected %s, got %s", shown ? shown : "****", expected,
                          got);
 }

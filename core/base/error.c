@@ -138,8 +138,7 @@ const char *error_way_out(const Error *err) {
                 const char *hint;
         } ways[] = {
                 {ERR_NO_SPACE,      "Make room, then run it again."},
-                {ERR_NETWORK,       "See whether the server is up and can be reached from this host."},
-                {ERR_NOT_FOUND,     "See whether the address or path is right."},
+                {ERR_NETWORK,       "See whether the server works, and can be reached from this host."},
                 {ERR_EXISTS,        "Move it away, then run it again."},
                 {ERR_TIMEOUT,       "Give it longer: \"timeout\" in the spec."},
                 {ERR_ARTIFACT,      "Pack it again without that."},

@@ -32,11 +32,11 @@ pawl: there is no transaction TX
 E
 fails 1 -q deploy "https://127.0.0.1:${BASE}98/web.tar.gz" -n web <<'E'
 pawl: could not download "https://127.0.0.1:PORT/web.tar.gz": cannot connect: Connection refused
-  try: See whether the server is up and can be reached from this host.
+  try: See whether the server works, and can be reached from this host.
 E
 fails 1 -q deploy "file://$T/nothing.tar.gz" -n web <<'E'
 pawl: could not download "file://DIR/nothing.tar.gz": there is no such file, or it cannot be read
-  try: See whether the address or path is right.
+  try: See whether the path is right.
 E
 fails 8 -q deploy "$FILES/web-v1" -n web --sha256 "$(printf '%064d' 0)" <<E
 pawl: checksum of "DIR/files/web-v1" does not match: expected $(printf '%064d' 0), got $(sha256sum "$FILES/web-v1" | cut -d' ' -f1)
@@ -153,7 +153,9 @@ PAWL_PAUSE_AT=apply-after:1@$T/pause "$PAWL_TESTING" --root "$ROOT" -q start qui
 pid=$!
 last="start quiet"
 until [ -e pause.reached ]; do sleep 0.1; done
-kill -9 "$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$ROOT/run/pawl/quiet.proc")"
+program=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$ROOT/run/pawl/quiet.proc")
+kill -9 "$program"
+while [ -e "/proc/$program" ] && ! grep -q '^State:.Z' "/proc/$program/status"; do sleep 0.1; done
 rm pause
 ended
 status 4

@@ -187,6 +187,7 @@ ask upgrade web
 status 1
 err <<'E'
 pawl: could not read "API/repos/acme/web/releases/latest": the server answered 502
+  try: See whether the server works, and can be reached from this host.
 E
 no_faults
 fault loop 99 /releases/latest
@@ -194,6 +195,7 @@ ask upgrade web
 status 1
 err <<'E'
 pawl: could not read "API/repos/acme/web/releases/latest": more than 5 redirects
+  try: See whether the server works, and can be reached from this host.
 E
 no_faults
 fault status 9 /releases/latest 401
@@ -217,6 +219,7 @@ lie <<'E'
 E
 err <<'E'
 pawl: could not read "API/repos/acme/web/releases/latest": malformed JSON at line 1, column 1: invalid token
+  try: See whether the server works, and can be reached from this host.
 E
 lie <<'E'
 [{"tag_name": "v3"}]
@@ -258,7 +261,7 @@ status 8
 err <<E
 pawl: web: apply v2.0.0 → v3.0.0 failed: checksum of "web-linux-amd64 of acme/web v3.0.0" does not match: expected $wrong, got $right
   put back: v2.0.0 is running again; nothing left over
-  try: The file at that address is not the one that was announced.
+  try: See what lies there: it is not the file that was announced.
 E
 spec ", checksums: sums"
 ask apply web.yaml

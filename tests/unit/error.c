@@ -33,7 +33,7 @@ static void what_helps_is_its_own_or_that_of_its_kind(void **state) {
         (void)state;
         Error err = ERROR_INIT;
         (void)error_set(&err, -EIO, ERR_NETWORK, NULL, "no answer");
-        assert_string_equal(error_way_out(&err), "See whether the server is up and can be reached from this host.");
+        assert_string_equal(error_way_out(&err), "See whether the server works, and can be reached from this host.");
         error_hint(&err, "Wait.");
         assert_string_equal(error_way_out(&err), "Wait.");
         (void)error_set(&err, -EINVAL, ERR_USAGE, NULL, "no such flag");
