@@ -43,10 +43,14 @@ settled() {
         wait_for 10 answer $port || fail "nobody answers after the boot"
         [ "$(answer $port)" = "hello from $1" ] || fail "after the boot \"$(answer $port)\" answers, not $1"
         expect 0 pawl check web
+        quiet
+}
+quiet() {
         expect 0 pawl recover
         says "Nothing to recover."
         [ -z "$(machine_exec ls -A /var/lib/pawl/open)" ] || fail "a mark is left"
 }
+version_now() { pawl status web 2>/dev/null | sed -n 's/^Version: *\([^ ]*\).*/\1/p'; }
 
 # A boot without anything to say says nothing.
 reboot
@@ -55,25 +59,45 @@ settled v1
 
 ! machine_exec journalctl -b -q -o cat _PID=1 | grep -q '^Reloading' || fail "systemd read its units again for nothing"
 
-# Killed at a point, and the power goes with it.
+# Killed at a point of a flow, and the power goes with it. Before, the host is as v1; what is put back is told in one line, and what is done says nothing.
+pick() { echo "$1" | tr ' ' '\n' | sed -n "$(($2 % $(echo "$1" | wc -w) + 1))p"; }
+flows="upgrade rollback remove deploy"
 points="intent-before:2 apply-before:2 apply-after:2 apply-after:3 apply-after:4 commit-before commit-after mark-end"
-point() { echo "$points" | tr ' ' '\n' | sed -n "$((($1 % 8) + 1))p"; }
+run() { # FLOW, with what stands before it done already
+        case $1 in
+        upgrade) set -- upgrade web --source /root/web-v2 --version v2 --retry ;;
+        rollback) set -- rollback web ;;
+        remove) set -- remove web ;;
+        deploy) set -- deploy /root/web.yaml ;;
+        esac
+        machine_exec env PAWL_CRASH_AT="$at" /srv/build/pawl-testing -q "$@" >"$dir/flow" 2>&1 || true
+}
 n=0
 while [ $n -lt "$n_points" ]; do
-        at=$(point $((seed + n * 3)))
-        machine_exec env PAWL_CRASH_AT="$at" /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+        at=$(pick "$points" $((seed / 4 + n * 3)))
+        flow=$(pick "$flows" $((seed + n)))
+        case $flow in
+        rollback) expect 0 pawl -q upgrade web --source /root/web-v2 --version v2 --retry ;;
+        deploy) expect 0 pawl -q remove web ;;
+        esac
+        old=$(version_now)
+        run "$flow"
         reboot
-        if pawl status web 2>/dev/null | grep -q 'Version: *v2'; then
-                settled v2
-                expect 0 pawl -q rollback web
+        new=$(version_now)
+        if [ -n "$new" ]; then
+                settled "$new"
         else
-                settled v1
-                late | grep -q "web  v1  running  put back .* after a power cut (upgrade to v2, " || fail "$at: nobody was told: $(late)"
-                [ "$(late | grep -c 'put back')" -eq 1 ] || fail "$at: it was told more than once"
+                quiet
+                [ -z "$(answer $port)" ] || fail "$flow, $at: it is removed, and answers"
         fi
-        say "cut at $at: back to what was, or forward to what is"
+        lines=$(late | grep -c "^web .* put back .* after a power cut ($flow" || true)
+        [ "$new" != "$old" ] || [ "$lines" -eq 1 ] || fail "$flow, $at: it was told $lines times that it was put back: $(late)"
+        [ "$new" = "$old" ] || [ "$lines" -eq 0 ] || fail "$flow, $at: it was told that it was put back, and is done: $(late)"
+        say "$flow cut at $at: ${old:-nothing} → ${new:-nothing}"
+        expect 0 pawl -q apply --retry /root/web.yaml
         n=$((n + 1))
 done
+settled v1
 
 # Early recovery is cut in the middle, boots again, and dies there three times: it is held, people are told, and the host is up all the same.
 machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
