@@ -250,18 +250,29 @@ static bool is_wanted_still(const Target *t, const char *path) {
                (routes_path(t) && paths && strcmp(path, paths) == 0);
 }
 
+/* A service that goes takes everything with it; any other flow stops at an edit. */
+static int check_edit(const Target *t, const Manager *m, const Value *artifact, const char *path, Error *err) {
+        Error why = ERROR_INIT;
+        if (t->overwrite || strcmp(t->flow, "remove") == 0 || strcmp(m->name, "link") == 0)
+                return 0;
+        int r = m->verify(&t->engine->host, value_get(artifact, "args"), value_get(artifact, "facts"), &why);
+        if (r == -ESTALE)
+                return error_set(err, r, ERR_DRIFT, "Take it away yourself, or let it go with --overwrite.",
+                                 "/%s was edited by hand, and the spec has it no more", path);
+        return r < 0 ? error_set(err, r, why.code, why.hint, "%s", why.message) : 0;
+}
+
 static int stale_add(Target *t, const Value *artifact, const char *path, Error *err) {
         const Manager *m = manager_by_id((uint16_t)value_get_int(artifact, "manager", 0));
-        bool is_block = m && strcmp(m->name, "block") == 0, is_file = m && strcmp(m->name, "file") == 0;
-        Error why = ERROR_INIT;
-        if (!m || !fs_exists(t->engine->root, path))
-                return 0;
-        if (is_file && !t->overwrite && strcmp(t->flow, "remove") != 0 &&
-            m->verify(&t->engine->host, value_get(artifact, "args"), value_get(artifact, "facts"), &why) < 0)
-                return error_set(err, -ESTALE, ERR_DRIFT, "Take it away yourself, or let it go with --overwrite.",
-                                 "/%s was edited by hand, and the spec has it no more", path);
+        bool is_there = false;
+        int r = m ? fs_has(t->engine->root, path, &is_there, err) : 0;
+        if (r == 0 && is_there)
+                r = check_edit(t, m, artifact, path, err);
+        if (r < 0 || !is_there)
+                return r;
+        bool is_block = strcmp(m->name, "block") == 0;
         Value *item = value_new_map();
-        int r = value_append(t->stale_routes, item, err);
+        r = value_append(t->stale_routes, item, err);
         if (r == 0)
                 r = value_set_text(item, "path", path, err);
         return r < 0 ? r : value_set_bool(item, "is_block", is_block, err);
@@ -301,8 +312,13 @@ int route_choose(Target *t, Error *err) {
                 return error_set(err, -ENAMETOOLONG, ERR_SPEC, NULL, "the route is too long");
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
                 _cleanup_(value_freep) Value *row = NULL;
-                if (row_key(key, "%s%s", kinds[i], name) < 0 || engine_row(t->engine, key, &row, NULL) < 0)
+                if (row_key(key, "%s%s", kinds[i], name) < 0)
+                        return error_set(err, -ENAMETOOLONG, ERR_SPEC, NULL, "the route is too long");
+                int r = engine_row(t->engine, key, &row, err);
+                if (r == -ENOENT)
                         continue;
+                if (r < 0)
+                        return r;
                 const char *owner = value_get_text_or(row, "service", "");
                 if (strcmp(owner, t->service) != 0)
                         return error_set(err, -EADDRINUSE, ERR_IN_USE, "Choose another, or remove that service first.",

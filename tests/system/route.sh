@@ -143,6 +143,10 @@ spec 1 web.example.org
 expect 9 pawl apply web.yaml
 says "--overwrite"
 grep -q "# Edited" "$vhost" || fail "the edit is gone"
+spec 1 /tool
+expect 9 pawl apply web.yaml
+says "/etc/nginx/sites-available/pawl-web.conf was edited by hand, and the spec has it no more"
+spec 1 web.example.org
 expect 0 pawl apply web.yaml --overwrite
 reaches web.example.org / "hello from v1"
 say "an edit is kept, and stands in the way of who must write"
