@@ -144,10 +144,10 @@ check "nothing changes" cmp with after
 check "it still runs" test "$(answer web)" = "hello from v1"
 
 # With a spec, the command line's version wins; "latest" is the newest.
-spec() { # spec [MORE-OF-SOURCE]
-        printf 'pawl: 1\nname: new\nsource: {repo: acme/web%s}\n' "${1:-}" >web.yaml
+spec() { # spec NAME [MORE-OF-SOURCE]
+        printf 'pawl: 1\nname: %s\nsource: {repo: acme/web%s}\n' "$1" "${2:-}" >web.yaml
 }
-spec ", version: v1.0.0"
+spec new ", version: v1.0.0"
 ask plan deploy web.yaml
 status 0
 has out 'fetch web-linux-amd64 of acme/web v1.0.0'
@@ -181,6 +181,12 @@ ask -q upgrade web
 status 0
 has out '✓ web upgraded v1.0.0 → v2.0.0'
 check "503 is tried again" test "$(asked '/releases/latest 503')" -eq 1
+no_faults
+fault cut 1 /releases/latest 100
+forget
+ask plan deploy acme/web -n new
+status 0
+check "half a reply is asked for again" test "$(asked '/releases/latest')" -eq 2
 no_faults
 fault status 9 /releases/latest 502
 ask upgrade web
@@ -241,14 +247,11 @@ no_faults
 check "it still runs" test "$(answer web)" = "hello from v2"
 
 # ---- The content -------------------------------------------------------------------------------------------------
-spec() { # spec [MORE-OF-SOURCE]
-        printf 'pawl: 1\nname: web\nsource: {repo: acme/web%s}\n' "${1:-}" >web.yaml
-}
 right=$(sum "$FILES/web-v3") wrong=$(sum "$FILES/web-v1")
 asset acme/web v3.0.0 web-linux-amd64 "$FILES/web-v3"
 made >with
 echo "$wrong  web-linux-amd64" >"$forge/acme/web/v3.0.0/SHA256SUMS"
-spec
+spec web
 ask apply web.yaml
 status 8
 err <<E
@@ -263,21 +266,21 @@ pawl: web: apply v2.0.0 → v3.0.0 failed: checksum of "web-linux-amd64 of acme/
   put back: v2.0.0 is running again; nothing left over
   try: See what lies there: it is not the file that was announced.
 E
-spec ", checksums: sums"
+spec web ", checksums: sums"
 ask apply web.yaml
 status 8
 err <<'E'
 pawl: web.yaml: release "v3.0.0" of "acme/web" has no checksums "sums"
   try: source.checksums names it; none does without.
 E
-spec ", checksums: SHA256SUMS"
+spec web ", checksums: SHA256SUMS"
 echo "$wrong  another" >"$forge/acme/web/v3.0.0/SHA256SUMS"
 ask apply web.yaml
 status 8
 err <<'E'
 pawl: web.yaml: "SHA256SUMS" of release "v3.0.0" has no checksum of "web-linux-amd64"
 E
-spec ", max_size: 1KB"
+spec web ", max_size: 1KB"
 ask apply web.yaml
 status 1
 err <<'E'
