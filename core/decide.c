@@ -114,10 +114,10 @@ Verdict decide_early_at(const Trail *t, const Verdict *verdicts, uint32_t i, Pro
 }
 
 /* A step of a newer pawl may be about files: nobody here can say. */
-bool decide_files_are_whole(const Trail *t) {
+bool decide_files_are_whole(const Trail *t, uint32_t from) {
         if (t->phase == TX_COMMITTED || t->phase == TX_ENDED)
                 return true;
-        for (size_t i = 0; i < t->plan->n_steps; i++) {
+        for (size_t i = from; i < t->plan->n_steps; i++) {
                 const Step *step = &t->plan->steps[i];
                 const TrailStep *s = &t->steps[i];
                 bool is_open = s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;

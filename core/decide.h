@@ -51,5 +51,8 @@ Verdict decide_reverse_at(const Trail *t, const Verdict *verdicts, uint32_t i, P
 Verdict decide_early_at(const Trail *t, const Verdict *verdicts, uint32_t i, Probe probe,
                         const uint8_t boot[BOOT_ID_SIZE]);
 
-/* Are the files wholly as before, or wholly as after? Then the service may start, whatever else is left to do. */
-bool decide_files_are_whole(const Trail *t);
+/*
+ * Are the files that steps from `from` on write wholly as before, or wholly as after? Then the service may start, whatever else is left to do. For a debt only
+ * what was made behind it counts: what stands in front of it (a new release, a directory) is not seen by what was there before.
+ */
+bool decide_files_are_whole(const Trail *t, uint32_t from);

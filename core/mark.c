@@ -66,12 +66,12 @@ int mark_resume(Engine *e, const Trail *t, Error *err) {
         return mark_is_there(e, t->plan->service) ? say_whole(e, t->plan->service, err) : 0;
 }
 
-int mark_whole_if(Engine *e, const Trail *t, Error *err) {
-        return decide_files_are_whole(t) && !mutant_is("late-no-whole") ? mark_resume(e, t, err) : 0;
+int mark_whole_if(Engine *e, const Trail *t, uint32_t from, Error *err) {
+        return decide_files_are_whole(t, from) && !mutant_is("late-no-whole") ? mark_resume(e, t, err) : 0;
 }
 
 int mark_refresh(Engine *e, const Trail *t, Error *err) {
-        if (decide_files_are_whole(t) || mutant_is("whole-always"))
+        if (decide_files_are_whole(t, 0) || mutant_is("whole-always"))
                 return mark_resume(e, t, err);
         return unsay_whole(e, t->plan->service, err);
 }

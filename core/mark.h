@@ -21,7 +21,7 @@ void mark_end(Engine *e, const char *service);
 
 /* Of a marked service, else nothing: whole is said because this process is about to make it so, only if it is so now, or exactly if it is so now. */
 int mark_resume(Engine *e, const Trail *t, Error *err);
-int mark_whole_if(Engine *e, const Trail *t, Error *err);
+int mark_whole_if(Engine *e, const Trail *t, uint32_t from, Error *err); /* of the steps from there on */
 bool mark_is_there(const Engine *e, const char *service);
 int mark_refresh(Engine *e, const Trail *t, Error *err);
 

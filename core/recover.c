@@ -220,7 +220,7 @@ static int settle_in(Engine *e, Trail *t, const RecoverRequest *request, Directi
         }
         if (r < 0)
                 return r;
-        const char *done = s.is_early                      ? decide_files_are_whole(t) ? "whole" : "later"
+        const char *done = s.is_early                      ? decide_files_are_whole(t, 0) ? "whole" : "later"
                            : direction == DIRECTION_FINISH ? "finished"
                                                            : "put back";
         int q = report_result(report, r == 0 ? done : "hold", direction, s.n_settled, TAKE_PTR(leftovers), err);

@@ -88,7 +88,7 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
         if (r < 0)
                 return r;
         /* A debt starts the unit, and the unit asks whether the files are whole. */
-        if (step->manager->reach == REACH_VOLATILE && (r = mark_whole_if(s->engine, s->trail, err)) < 0)
+        if (step->manager->reach == REACH_VOLATILE && (r = mark_whole_if(s->engine, s->trail, i, err)) < 0)
                 return r;
         Host host = engine_host(s->engine, s->trail->tx, i, false);
         host.is_forced = ts->resolution == RESOLUTION_RESTORE;

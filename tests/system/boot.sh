@@ -8,7 +8,8 @@
 . "$SRC/tests/lib/machine.sh"
 seed=${PAWL_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 n_points=${PAWL_POINTS:-2}
-say "PAWL_SEED=$seed"
+runtime=${PAWL_RUNTIME:-$([ $((seed % 3)) -eq 0 ] && echo process || echo systemd)}
+say "PAWL_SEED=$seed PAWL_RUNTIME=$runtime"
 
 machine_boot
 DESTDIR=$dir/tree cmake --install "$BUILD" --prefix /usr/local >/dev/null || fail "cannot be installed"
@@ -23,7 +24,8 @@ END
 machine_exec systemctl daemon-reload
 machine_exec systemctl enable -q pawl-recover.service pawl-recover-late.service pawl-recover-late.timer
 for v in 1 2; do machine_exec cp "/srv/build/examples/web-v$v" /root/; done
-machine_exec sh -c 'printf "pawl: 1\nname: web\nversion: v1\nsource: /root/web-v1\nport: 3000\nruntime: {type: process, user: daemon}\n" >/root/web.yaml'
+# shellcheck disable=SC2016 # its own argument
+machine_exec sh -c 'printf "pawl: 1\nname: web\nversion: v1\nsource: /root/web-v1\nport: 3000\nruntime: {type: $1, user: daemon}\n" >/root/web.yaml' - "$runtime"
 port=3000
 expect 0 pawl -q apply /root/web.yaml
 [ "$(answer $port)" = "hello from v1" ] || fail "v1 does not answer"

@@ -304,19 +304,21 @@ static void test_files_are_whole_when_none_is_half_way(void **state) {
         TrailStep trail_steps[2] = {{.has_intent = true}, {.has_intent = true}};
         Plan plan = {.steps = steps, .n_steps = 2};
         Trail trail = {.plan = &plan, .steps = trail_steps, .phase = TX_OPEN};
-        assert_false(decide_files_are_whole(&trail));
+        assert_false(decide_files_are_whole(&trail, 0));
+        assert_true(decide_files_are_whole(&trail,
+                                           1)); /* what is in front of a debt is not seen by what was there before */
         trail.phase = TX_COMMITTED;
-        assert_true(decide_files_are_whole(&trail));
+        assert_true(decide_files_are_whole(&trail, 0));
         trail.phase = TX_ABORTED;
-        assert_false(decide_files_are_whole(&trail));
+        assert_false(decide_files_are_whole(&trail, 0));
         trail_steps[0].resolution = RESOLUTION_RESTORE;
-        assert_false(decide_files_are_whole(&trail));
+        assert_false(decide_files_are_whole(&trail, 0));
         trail_steps[0].resolution = RESOLUTION_KEEP;
-        assert_true(decide_files_are_whole(&trail));
+        assert_true(decide_files_are_whole(&trail, 0));
         trail_steps[0] = (TrailStep){.has_intent = true, .is_undone = true};
-        assert_true(decide_files_are_whole(&trail));
+        assert_true(decide_files_are_whole(&trail, 0));
         steps[1].manager = NULL; /* of a newer pawl: it may be a file */
-        assert_false(decide_files_are_whole(&trail));
+        assert_false(decide_files_are_whole(&trail, 0));
 }
 
 int main(void) {
