@@ -15,6 +15,8 @@ void ask_list_done(AskList *list) {
                 value_free(list->items[i].spec);
                 value_free(list->items[i].source);
                 free(list->items[i].name);
+                free(list->items[i].unit);
+                free(list->items[i].service);
         }
         free(list->items);
         *list = (AskList){0};
@@ -365,9 +367,29 @@ static int check_one(const Options *o, RequestKind kind, size_t n_words, Error *
         if (!is_all && n_words != 1)
                 return error_set(err, -EINVAL, ERR_USAGE, NULL, "%s needs one %s", request_name(kind),
                                  kind == REQUEST_DEPLOY    ? "spec, path, url or repository"
+                                 : kind == REQUEST_ADOPT   ? "UNIT"
                                  : kind == REQUEST_UPGRADE ? "SERVICE, or --all"
                                                            : "SERVICE");
         return 0;
+}
+
+/* "web" and "web.service" mean the same unit; the service has its name. */
+static int ask_adopt(const Options *o, const char *word, Ask *a, Error *err) {
+        const char *name = option_text(o, FLAG_NAME), *suffix = strstr(word, ".service");
+        uint64_t port = 0;
+        int r = option_number(o, FLAG_PORT, 65535, 0, &port, err);
+        if (r < 0)
+                return r;
+        bool is_full = suffix && strcmp(suffix, ".service") == 0;
+        a->unit = text_format(is_full ? "%s" : "%s.service", word);
+        a->service = name ? strdup(name) : strndup(word, is_full ? (size_t)(suffix - word) : strlen(word));
+        if (!a->unit || !a->service)
+                return error_no_memory(err);
+        a->request.unit = a->unit;
+        a->request.service = a->service;
+        a->request.port = (int64_t)port;
+        a->request.version = option_text(o, FLAG_VERSION);
+        return a->request.version ? version_check(a->request.version, err) : 0;
 }
 
 int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_words, AskList *ret, Error *err) {
@@ -379,6 +401,8 @@ int ask_build(Cli *cli, RequestKind kind, const char *const *words, size_t n_wor
         Ask *a = ask_add(ret, kind);
         if (!a)
                 return error_no_memory(err);
+        if (kind == REQUEST_ADOPT)
+                return ask_adopt(cli->options, words[0], a, err);
         if (kind != REQUEST_DEPLOY)
                 return ask_one(cli->options, n_words > 0 ? words[0] : NULL, a, err);
         a->name = is_spec_file(words[0]) ? strdup(words[0]) : NULL;

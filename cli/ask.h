@@ -9,7 +9,8 @@ typedef struct Ask {
         Value *spec, *source;
         Error why; /* r < 0: this one could not be understood; the others can */
         int r;
-        char *name; /* of the spec file, for messages; NULL: none */
+        char *unit, *service; /* of adopt */
+        char *name;           /* of the spec file, for messages; NULL: none */
 } Ask;
 
 typedef struct AskList {

@@ -213,3 +213,7 @@ int cmd_change(Cli *cli, Value **ret, Error *err) {
         }
         return run_one(cli, &asks.items[0], ret, err);
 }
+
+int cmd_adopt(Cli *cli, Value **ret, Error *err) {
+        return option_is(cli->options, FLAG_DRY_RUN) ? cmd_plan(cli, ret, err) : cmd_change(cli, ret, err);
+}

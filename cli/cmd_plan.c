@@ -105,7 +105,8 @@ int cmd_plan(Cli *cli, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *result = value_new_map();
         const Options *o = cli->options;
         RequestKind kind = REQUEST_APPLY;
-        size_t n_skip = o->n_words > 0 && ask_kind(o->words[0], &kind) ? 1 : 0;
+        bool is_named = ask_kind(o->command->name, &kind); /* a command with --dry-run */
+        size_t n_skip = !is_named && o->n_words > 0 && ask_kind(o->words[0], &kind) ? 1 : 0;
         Plans plans = {.list = value_new_array(), .is_text = !cli->out.is_json};
         int r = result ? value_set(result, "plans", plans.list, err) : error_no_memory(err);
         if (r == 0)

@@ -34,6 +34,11 @@ static const char plan_more[] =
 static const char upgrade_more[] =
         "Without --version, to the newest that the source has. A version that is held (it failed its\n"
         "health check, or was rolled back from) is skipped; --retry tries it again.\n";
+static const char adopt_more[] =
+        "Makes a spec of a unit that runs (program, arguments, environment, user, restart), stops it, moves\n"
+        "its file away and starts the program under a unit of pawl's, in one transaction: when anything\n"
+        "fails, the old unit runs again. What else its file says becomes a drop-in of the new unit; its text\n"
+        "stays in /etc/pawl/SERVICE/adopted.unit. --port says where it listens.\n";
 static const char remove_more[] =
         "Keeps the service's data in /var/lib/pawl-data/SERVICE and says so; --purge deletes it, after\n"
         "asking (--yes does not ask).\n";
@@ -61,6 +66,8 @@ const Command commands[] = {
          "go back to the previous version, with the spec it ran with", NULL, cmd_change, show_outcome},
         {"remove",   "SERVICE", 1, 1, WORD_SERVICE, NEED_WRITE, FLAG_BIT(PURGE) | FLAG_BIT(YES) | FLAG_BIT(OVERWRITE), false,
          "stop a service and take it away", remove_more, cmd_change, show_outcome},
+        {"adopt",    "UNIT", 1, 1, WORD_NONE, NEED_WRITE, FLAG_BIT(VERSION) | FLAG_BIT(PORT) | FLAG_BIT(NAME) | FLAG_BIT(DRY_RUN), false,
+         "take over a service that runs under a unit of systemd", adopt_more, cmd_adopt, show_outcome},
         {"plan",     "[KIND] ...", 0, ANY_NUMBER, WORD_FILE, NEED_READ, PLAN_FLAGS, true,
          "show what a command would do", plan_more, cmd_plan, show_nothing},
         {"check",    "[SERVICE]", 0, 1, WORD_SERVICE, NEED_READ, FLAG_BIT(ACCEPT), false,

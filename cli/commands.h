@@ -50,6 +50,7 @@ int command_find(const char *first, const char *second, const Command **ret, Err
 int cmd_apply(Cli *cli, Value **ret, Error *err);
 int cmd_change(Cli *cli, Value **ret, Error *err); /* deploy, upgrade, rollback, remove, start, stop, restart */
 void show_outcome(Cli *cli, const Value *outcome);
+int cmd_adopt(Cli *cli, Value **ret, Error *err);
 /* cmd_plan.c */
 int cmd_plan(Cli *cli, Value **ret, Error *err);
 /* cmd_look.c */

@@ -193,6 +193,7 @@ typedef struct Flow {
 /* clang-format off */
 static const Flow flows[] = {
         {"deploy",   "deployed",       HEADLINE_TO_PAST,     true,  true,  false, false, "up to date"},
+        {"adopt",    "adopted",        HEADLINE_TO_PAST,     true,  true,  true,  false, "up to date"},
         {"apply",    "changed",        HEADLINE_PAST_CHANGE, true,  true,  true,  false, "up to date"},
         {"update",   "changed",        HEADLINE_PAST_CHANGE, true,  true,  true,  false, "up to date"},
         {"upgrade",  "upgraded",       HEADLINE_PAST_CHANGE, false, true,  true,  false, "up to date"},

@@ -61,15 +61,18 @@ typedef enum RequestKind {
         REQUEST_START,
         REQUEST_STOP,
         REQUEST_RESTART,
+        REQUEST_ADOPT, /* service, unit, version?, port? */
 } RequestKind;
-#define REQUEST_KIND_COUNT 8
+#define REQUEST_KIND_COUNT 9
 const char *request_name(RequestKind kind); /* "apply", ... */
 
 typedef struct Request {
         RequestKind kind;
         const char *service; /* all but APPLY and DEPLOY */
         const Value *spec;   /* normalised; APPLY and DEPLOY */
-        const char *version; /* UPGRADE, ROLLBACK */
+        const char *version; /* UPGRADE, ROLLBACK, ADOPT */
+        const char *unit;    /* ADOPT: "web.service" */
+        int64_t port;        /* ADOPT: where it listens; 0: what its PORT says, else nowhere */
         const Value *source; /* UPGRADE: normalised source map */
         bool retry;          /* also a held version */
         bool purge;          /* REMOVE: delete the data as well */

@@ -23,10 +23,11 @@ typedef struct Target {
         char *version;
         bool release_exists;
         bool wants_running, is_running, is_failed;
-        bool is_stale; /* systemd has not read what its unit file says now */
-        char *unit;    /* the name of its unit, were it to have one */
-        char *user;    /* of its own; NULL: none */
-        int64_t uid;   /* of that user, and its group's */
+        Value *adopted; /* what systemd says of the unit that is adopted; NULL: none is */
+        bool is_stale;  /* systemd has not read what its unit file says now */
+        char *unit;     /* the name of its unit, were it to have one */
+        char *user;     /* of its own; NULL: none */
+        int64_t uid;    /* of that user, and its group's */
         bool overwrite, purge;
         bool has_service_dir, has_config_dir, has_log; /* of a service as it is: what there is to take away */
         int64_t port;                                  /* 0: none */

@@ -398,7 +398,7 @@ bool needs_fetch(const Target *t) {
 
 bool has_port_to_check(const Target *t) {
         bool is_ours = t->is_running && value_get_int(t->row, "port", t->port) == t->port;
-        return t->port > 0 && !is_ours;
+        return t->port > 0 && !is_ours && !adopts(t); /* the unit that goes has it still */
 }
 
 bool has_health(const Target *t) {

@@ -47,6 +47,11 @@ int args_content(char *path, Value *content, int64_t mode, Value **ret, Error *e
 int render_command(const Target *t, Value **ret_argv, char **ret_directory, Error *err);
 
 /* Arguments of each kind of step; owned by the caller. */
+int args_drop_in(const Target *t, Value **ret, Error *err);
+int args_drop_in_dir(const Target *t, Value **ret, Error *err);
+int args_old_file(const Target *t, Value **ret, Error *err);
+int args_old_stop(const Target *t, Value **ret, Error *err);
+int args_old_text(const Target *t, Value **ret, Error *err);
 int args_credential(const Target *t, Value **ret, Error *err);
 int args_disable(const Target *t, Value **ret, Error *err);
 int args_enable(const Target *t, Value **ret, Error *err);
@@ -90,12 +95,14 @@ int args_vhost(const Target *t, Value **ret, Error *err);
 int args_vhost_link(const Target *t, Value **ret, Error *err);
 
 /* Lists whose items repeat a row; borrowed. */
+const Value *each_old_file(const Target *t);
 const Value *each_credential(const Target *t);
 const Value *each_file(const Target *t);
 const Value *each_stale(const Target *t);
 const Value *each_stale_route(const Target *t);
 
 /* Under which condition a row is a step. */
+bool adopts(const Target *t);
 bool always(const Target *t);
 bool has_config_dir(const Target *t);
 bool has_health(const Target *t);

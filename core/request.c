@@ -72,6 +72,7 @@ static int plan_build(Target *t, const Request *request, Plan **ret, const char 
                 return recipe_run(t, ret, err);
         case REQUEST_APPLY:
         case REQUEST_DEPLOY:
+        case REQUEST_ADOPT:
         case REQUEST_UPGRADE:
         case REQUEST_ROLLBACK:
                 r = recipe_converge(t, ret, err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/adopt.h"
 #include "core/base/env_file.h"
 #include "core/base/fault.h"
 #include "core/base/seal.h"
@@ -30,6 +31,7 @@ void target_done(Target *t) {
         value_free(t->stale_routes);
         value_free(t->notes);
         free(t->version);
+        value_free(t->adopted);
         free(t->unit);
         free(t->user);
         fd_close(&t->prefetched.fd);
@@ -464,6 +466,19 @@ static int target_of_spec(Target *t, const Request *request, Error *err) {
         return t->spec ? converge(t, request, err) : error_no_memory(err);
 }
 
+static int target_of_adopt(Target *t, const Request *request, Error *err) {
+        char key[ROW_KEY_MAX];
+        int r = row_key(key, "service/%s", t->service);
+        if (r > 0)
+                r = engine_row(t->engine, key, &t->row, err);
+        if (r == 0)
+                return error_set(err, -EEXIST, ERR_SERVICE_EXISTS, "Give it another name with --name.",
+                                 "the service \"%s\" exists already", t->service);
+        t->wants_running = true;
+        r = r == -ENOENT ? adopt_target(t, request, err) : r;
+        return r < 0 ? r : converge(t, request, err);
+}
+
 static int target_of_upgrade(Target *t, const Request *request, Error *err) {
         int r = engine_service_row(t->engine, t->service, &t->row, err);
         if (r < 0)
@@ -607,6 +622,7 @@ static const struct {
         [REQUEST_START]    = {"start",    target_as_is},
         [REQUEST_STOP]     = {"stop",     target_as_is},
         [REQUEST_RESTART]  = {"restart",  target_as_is},
+        [REQUEST_ADOPT]    = {"adopt",    target_of_adopt},
 };
 /* clang-format on */
 

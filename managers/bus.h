@@ -58,6 +58,9 @@ int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err);
 void bus_unit_done(BusUnit *u);
 #define _cleanup_bus_unit_ _cleanup_(bus_unit_done)
 
+/* How the unit is set up, by the names of systemd: texts, lists of texts, times in microseconds, and lists of command lines (lists of words). */
+int bus_unit_settings(const Host *host, const char *unit, Value **ret, Error *err);
+
 /* Its program runs, or systemd is about to start or end it. */
 bool bus_unit_is_active(const BusUnit *u);
 /* "exited with status 3", "was ended by signal 9", "" while it runs or never did. */

@@ -133,25 +133,42 @@ void bus_unit_done(BusUnit *u) {
                         properties[i].done(property_field(u, &properties[i]));
 }
 
-static int read_property(sd_bus_message *m, BusUnit *u) {
-        const char *name;
-        int r = sd_bus_message_read(m, "s", &name);
-        if (r < 0)
-                return r;
+static int read_property(sd_bus_message *m, const char *name, void *ret) {
         for (size_t i = 0; i < ELEMENTSOF(properties); i++)
                 if (strcmp(properties[i].name, name) == 0)
-                        return properties[i].read(m, property_field(u, &properties[i]));
+                        return properties[i].read(m, property_field(ret, &properties[i]));
         return sd_bus_message_skip(m, "v");
 }
 
-static int read_properties(sd_bus_message *m, BusUnit *u) {
+/* Every property goes to `each`, which reads its value or skips it. */
+static int read_all(sd_bus_message *m, int (*each)(sd_bus_message *m, const char *name, void *ret), void *ret) {
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_property(m, u);
+                const char *name;
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0)
+                        r = each(m, name, ret);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
         return r;
+}
+
+static int get_all(const Host *host, const char *unit, sd_bus_message **ret, Error *err) {
+        _cleanup_free_ char *path = NULL;
+        if (sd_bus_path_encode(BUS_PATH "/unit", unit, &path) < 0)
+                return error_no_memory(err);
+        return bus_call(host,
+                        &(BusCall){.path = path,
+                                   .interface = "org.freedesktop.DBus.Properties",
+                                   .member = "GetAll",
+                                   .about = unit,
+                                   .unit = ""},
+                        ret, err);
+}
+
+static int unreadable(const char *unit, int r, Error *err) {
+        return error_set_errno(err, r, NULL, "could not read what systemd says of %s", unit);
 }
 
 static int unit_defaults(BusUnit *u) {
@@ -166,24 +183,14 @@ static int unit_defaults(BusUnit *u) {
 int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
         _cleanup_bus_unit_ BusUnit u = {0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *path = NULL;
-        int r = sd_bus_path_encode(BUS_PATH "/unit", unit, &path);
-        if (r < 0)
-                return error_no_memory(err);
-        r = bus_call(host,
-                     &(BusCall){.path = path,
-                                .interface = "org.freedesktop.DBus.Properties",
-                                .member = "GetAll",
-                                .about = unit,
-                                .unit = ""},
-                     &reply, err);
+        int r = get_all(host, unit, &reply, err);
         if (r < 0)
                 return r;
-        r = read_properties(reply, &u);
+        r = read_all(reply, read_property, &u);
         if (r >= 0)
                 r = unit_defaults(&u);
         if (r < 0)
-                return error_set_errno(err, r, NULL, "could not read what systemd says of %s", unit);
+                return unreadable(unit, r, err);
         *ret = u;
         u = (BusUnit){0};
         return 0;
@@ -203,4 +210,119 @@ void bus_unit_exit_text(const BusUnit *u, char ret[static 64]) {
                 (void)snprintf(ret, 64, "exited with status %" PRId32, u->exec_main_status);
         else if (u->exec_main_code == CLD_KILLED || u->exec_main_code == CLD_DUMPED)
                 (void)snprintf(ret, 64, "was ended by signal %" PRId32, u->exec_main_status);
+}
+
+/* ---- Settings ----------------------------------------------------------------------------------------------------------------- */
+
+static Value *setting_text(sd_bus_message *m) {
+        const char *text;
+        return sd_bus_message_read(m, "v", "s", &text) >= 0 ? value_new_text(text) : NULL;
+}
+
+static Value *setting_usec(sd_bus_message *m) {
+        uint64_t usec;
+        return sd_bus_message_read(m, "v", "t", &usec) >= 0 ? value_new_int((int64_t)MIN(usec, (uint64_t)INT64_MAX))
+                                                            : NULL;
+}
+
+static Value *setting_list(sd_bus_message *m) {
+        Value *list = NULL;
+        return read_list(m, &list) >= 0 ? list : NULL;
+}
+
+/* Paths, each with "may be missing". */
+static Value *setting_files(sd_bus_message *m) {
+        _cleanup_(value_freep) Value *list = value_new_array();
+        const char *path;
+        int is_optional;
+        int r = list ? sd_bus_message_enter_container(m, 'v', "a(sb)") : -ENOMEM;
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sb)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sb)", &path, &is_optional)) > 0)
+                r = value_append_text(list, path, NULL);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r >= 0 ? TAKE_PTR(list) : NULL;
+}
+
+/* One command line: the program, its words, and how it went, which is left out. */
+static int read_command(sd_bus_message *m, Value *list) {
+        _cleanup_(value_freep) Value *argv = value_new_array();
+        const char *word;
+        int r = argv ? sd_bus_message_skip(m, "s") : -ENOMEM;
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &word)) > 0)
+                r = value_append_text(argv, word, NULL);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_skip(m, "bttttuii");
+        return r < 0 ? r : value_append(list, TAKE_PTR(argv), NULL);
+}
+
+static Value *setting_commands(sd_bus_message *m) {
+        static const char contents[] = "sasbttttuii";
+        _cleanup_(value_freep) Value *list = value_new_array();
+        int r = list ? sd_bus_message_enter_container(m, 'v', "a(sasbttttuii)") : -ENOMEM;
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sasbttttuii)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', contents)) > 0) {
+                r = read_command(m, list);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r >= 0 ? TAKE_PTR(list) : NULL;
+}
+
+/* clang-format off */
+static const struct {
+        const char *name;
+        Value *(*read)(sd_bus_message *m);
+} settings[] = {
+        {"Type",             setting_text},
+        {"User",             setting_text},
+        {"WorkingDirectory", setting_text},
+        {"Restart",          setting_text},
+        {"RestartUSec",      setting_usec},
+        {"TimeoutStopUSec",  setting_usec},
+        {"Environment",      setting_list},
+        {"TriggeredBy",      setting_list},
+        {"EnvironmentFiles", setting_files},
+        {"ExecStart",        setting_commands},
+        {"ExecStartPre",     setting_commands},
+        {"ExecStartPost",    setting_commands},
+        {"ExecReload",       setting_commands},
+        {"ExecStop",         setting_commands},
+        {"ExecStopPost",     setting_commands},
+};
+/* clang-format on */
+
+static int read_setting(sd_bus_message *m, const char *name, void *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
+                if (strcmp(settings[i].name, name) != 0)
+                        continue;
+                Value *value = settings[i].read(m);
+                return value ? value_set(ret, name, value, NULL) : -EBADMSG;
+        }
+        return sd_bus_message_skip(m, "v");
+}
+
+int bus_unit_settings(const Host *host, const char *unit, Value **ret, Error *err) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(value_freep) Value *map = value_new_map();
+        int r = map ? get_all(host, unit, &reply, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        r = read_all(reply, read_setting, map);
+        if (r < 0)
+                return unreadable(unit, r, err);
+        *ret = TAKE_PTR(map);
+        return 0;
 }

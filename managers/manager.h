@@ -291,6 +291,9 @@ bool http_origin_same(const char *a, const char *b);
 
 /* ---- Bus -------------------------------------------------------------------------------------------------------------------------- */
 
+/* What systemd says of any unit: unit, load, file, running, files (its file, its links below /etc/systemd/system), and bus_unit_settings() (managers/bus.h). */
+int unit_settings(const Host *host, const char *unit, Value **ret, Error *err);
+
 /* Is this host run by systemd at all? Asks nobody. */
 bool bus_is_there(void);
 

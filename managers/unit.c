@@ -9,6 +9,7 @@
  * its files had been put right before, which is what run/pawl/whole/<service> says.
  */
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -283,3 +284,41 @@ const Runtime runtime_systemd = {
         .state = runtime_state,
         .logs = runtime_logs,
 };
+
+/* ---- Somebody else's unit -------------------------------------------------------------------------------------------------------- */
+
+/* Its file, and where it is enabled or known under another name. */
+static int add_files(const char *unit, const char *file, Value *map, Error *err) {
+        Value *files = value_new_array();
+        _cleanup_free_ char *pattern = text_format("/etc/systemd/system/*/%s", unit);
+        glob_t found = {0};
+        int r = pattern ? value_set(map, "files", files, err) : error_no_memory(err);
+        if (r == 0)
+                r = value_append_text(files, file, err);
+        if (r == 0 && glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+                for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+                        r = value_append_text(files, found.gl_pathv[i], err);
+        globfree(&found);
+        return r;
+}
+
+int unit_settings(const Host *host, const char *unit, Value **ret, Error *err) {
+        _cleanup_bus_unit_ BusUnit u = {0};
+        _cleanup_(value_freep) Value *map = NULL;
+        Running now = {0};
+        int r = bus_unit(host, unit, &u, err);
+        if (r == 0)
+                r = bus_unit_settings(host, unit, &map, err);
+        if (r != 0)
+                return r;
+        running_fill(&now, &u);
+        if ((r = value_set_text(map, "unit", unit, err)) < 0 ||
+            (r = value_set_text(map, "load", u.load_state, err)) < 0 ||
+            (r = value_set_text(map, "file", u.fragment_path, err)) < 0 ||
+            (r = value_set_bool(map, "running", now.is_alive, err)) < 0 ||
+            (r = value_set_bool(map, "drop_ins", value_count(u.drop_in_paths) > 0, err)) < 0 ||
+            (r = add_files(unit, u.fragment_path, map, err)) < 0)
+                return r;
+        *ret = TAKE_PTR(map);
+        return 0;
+}
