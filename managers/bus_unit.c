@@ -88,7 +88,7 @@ static void done_list(void *field) {
 static int read_invocation(sd_bus_message *m, void *ret) {
         BusUnit *u = ret;
         const void *data;
-        size_t size;
+        size_t size = 0;
         int r = sd_bus_message_enter_container(m, 'v', "ay");
         if (r >= 0)
                 r = sd_bus_message_read_array(m, 'y', &data, &size);
