@@ -239,8 +239,14 @@ static int open_for_reading(Engine *e, Error *err) {
         int r = engine_journal_options(e, &options, err);
         if (r < 0)
                 return r;
-        r = journal_open(&options, JOURNAL_READ, &e->journal, err);
-        return r == -ENOENT ? 0 : engine_hint_owner(e, r, err);
+        Error why = ERROR_INIT;
+        r = journal_open(&options, JOURNAL_READ, &e->journal, &why);
+        /* None yet is an empty host; one that is gone is not. */
+        if (r == -ENOENT && why.code == ERR_NONE)
+                return 0;
+        if (r < 0 && err)
+                *err = why;
+        return engine_hint_owner(e, r, err);
 }
 
 /* ---- Open ------------------------------------------------------------------------------------------------------------------ */

@@ -264,8 +264,8 @@ static int repair_body(uint64_t lost_from, uint64_t lost_to, void **ret, size_t 
         if (r < 0)
                 return r;
         if (lost_to >= lost_from)
-                engine_say(e, LOG_WARNING, "records %llu to %llu are lost", (unsigned long long)lost_from,
-                           (unsigned long long)lost_to);
+                engine_say(e, LOG_WARNING, "records %llu to %llu are lost, as many of them as there were",
+                           (unsigned long long)lost_from, (unsigned long long)lost_to);
         *ret = data;
         return 0;
 }

@@ -65,6 +65,8 @@ int journal_make_aside(const JournalOptions *o, const char *name, Store **ret, E
 int journal_usable(const Journal *j, Error *err);
 JournalOptions journal_options(const Journal *j); /* borrowed from j */
 /* Where damage was seen: writes journal.bad, best effort. Returns r. */
+/* -ENOENT, ERR_JOURNAL_MISSING: there is none. */
+int journal_exists(const JournalOptions *o, Error *err);
 int journal_mark_bad(const JournalOptions *o, int r, Error *err);
 
 /* read.c */
@@ -123,8 +125,9 @@ bool stamp_settles(const StampFile *s);
 bool stamp_matches(const JournalOptions *o, const StampFile *now);
 void stamp_write(const JournalOptions *o, const StampFile *s); /* best effort */
 void stamp_drop(const JournalOptions *o);
-/* Returns r; what was found damaged is not stamped as sound any longer. */
-int journal_judge(Journal *j, int r);
+#define JOURNAL_WAY_OUT "Run: pawl journal verify, then: pawl journal repair"
+/* Returns r; what was found damaged is not stamped as sound any longer, and the way out is told. */
+int journal_judge(Journal *j, int r, Error *err);
 /* Around a write, under the writers' lock: whether data.mdb is as we left it, and as what we leave it. */
 void journal_look_before_write(Journal *j);
 void journal_look_after_write(Journal *j);

@@ -177,7 +177,7 @@ int journal_check_metas(const JournalOptions *o, Error *err) {
 int journal_mark_bad(const JournalOptions *o, int r, Error *err) {
         if (r != -EBADMSG)
                 return r;
-        error_hint(err, "Run: pawl journal verify, then: pawl journal repair");
+        error_hint(err, "%s", JOURNAL_WAY_OUT);
         stamp_drop(o);
         _cleanup_free_ char *path = journal_name(o, "journal.bad");
         if (!path || !err || fs_exists(o->root, path))
@@ -336,6 +336,18 @@ static int create_locked(const JournalOptions *o, Error *err) {
         return r < 0 ? error_context(err, r, "could not make the journal") : 0;
 }
 
+static int gone(const JournalOptions *o, Error *err) {
+        return error_set(err, -ENOENT, ERR_JOURNAL_MISSING,
+                         "Put the journal back from a copy; pawl makes no new one in its place.",
+                         "there was a journal in \"%s\", and it is gone", o->dir);
+}
+
+int journal_exists(const JournalOptions *o, Error *err) {
+        bool is_there = false;
+        int r = name_has(o, "journal", &is_there, err);
+        return r < 0 || is_there ? r : gone(o, err);
+}
+
 static int missing(const JournalOptions *o, JournalMode mode, Error *err) {
         bool has_head = false, has_bad = false;
         int r = name_has(o, "journal.head", &has_head, err);
@@ -344,9 +356,7 @@ static int missing(const JournalOptions *o, JournalMode mode, Error *err) {
         if (r < 0)
                 return r;
         if (has_head || has_bad)
-                return error_set(err, -ENOENT, ERR_JOURNAL_MISSING,
-                                 "Put the journal back from a copy; pawl makes no new one in its place.",
-                                 "there was a journal in \"%s\", and it is gone", o->dir);
+                return gone(o, err);
         return mode == JOURNAL_CREATE ? create_locked(o, err) : -ENOENT;
 }
 
@@ -363,7 +373,7 @@ int journal_open(const JournalOptions *o, JournalMode mode, Journal **ret, Error
                 return r;
         if (is_bad)
                 return error_set(
-                        err, -EBADMSG, ERR_JOURNAL_DAMAGED, "Run: pawl journal verify, then: pawl journal repair",
+                        err, -EBADMSG, ERR_JOURNAL_DAMAGED, JOURNAL_WAY_OUT,
                         "the journal was found damaged (\"%s/journal.bad\" says how); nothing is changed before it is repaired",
                         o->dir);
         return open_existing(o, mode, ret, err);

@@ -29,7 +29,7 @@ int journal_read_begin(Journal *j, StoreTxn **ret, JournalState *ret_state, Erro
                 r = state_read(t, ret_state, err);
         if (r == 0)
                 *ret = TAKE_PTR(t);
-        return journal_judge(j, r);
+        return journal_judge(j, r, err);
 }
 
 int record_read(StoreTxn *t, uint64_t seq, Record *ret, Slice *ret_raw, Error *err) {
@@ -144,7 +144,7 @@ int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err) {
         if (r == 0)
                 r = record_list_add(&list, &record, err);
         if (r < 0)
-                return journal_judge(j, r);
+                return journal_judge(j, r, err);
         *ret = list;
         list = (RecordList){0};
         return 0;
@@ -240,7 +240,7 @@ int journal_get_tx(Journal *j, uint64_t tx, RecordList *ret, Error *err) {
                 r = trail_check(&walk, &state, j->anchor_seq, err);
         tx_order_done(&walk.order);
         if (r < 0)
-                return journal_judge(j, r);
+                return journal_judge(j, r, err);
         *ret = list;
         list = (RecordList){0};
         return 0;
@@ -306,5 +306,5 @@ static int scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Er
 }
 
 int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err) {
-        return journal_judge(j, scan(j, from, visit, userdata, err));
+        return journal_judge(j, scan(j, from, visit, userdata, err), err);
 }

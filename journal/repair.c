@@ -15,7 +15,11 @@
 #include "core/base/fault.h"
 #include "journal/salvage.h"
 
-enum { BATCH = 1000, TURNS_MAX = 1000 };
+enum {
+        BATCH = 1000,
+        TURNS_MAX = 1000,
+        UNSEEN_MAX = 4096, /* records behind the last one that is left, where nothing tells how many there were */
+};
 
 /* A transaction that has no END yet, and the record in front of its BEGIN. */
 typedef struct OpenTx {
@@ -33,6 +37,7 @@ typedef struct Repair {
         unsigned n_batch;
         uint64_t n_taken;
         uint64_t highest; /* greatest seq seen anywhere */
+        uint64_t end;     /* of the damaged journal; 0: it cannot be told */
         OpenTx *open;     /* owned; in the order of their BEGINs */
         size_t n_open;
 } Repair;
@@ -122,6 +127,9 @@ static int see_found(FoundKind kind, Slice data, void *userdata, Error *err) {
                 if (!p->has_base && state_decode(data.data, data.size, &p->old, NULL) == 0)
                         p->has_old = true;
                 return 0;
+        case FOUND_END:
+                p->end = data.size == 8 ? be64_get(data.data) : 0;
+                return 0;
         case FOUND_RECORD:
                 return take_record(p, data, err);
         case FOUND_KEY:
@@ -171,6 +179,9 @@ static int write_repair(Repair *p, Error *err) {
         JournalState *s = &p->write->state;
         uint64_t from = s->head_seq + 1;
         uint64_t to = MAX(MAX(p->highest, anchor.seq), MAX(p->has_old ? p->old.head_seq : 0, s->head_seq));
+        /* A transaction that was open is in no segment. What it left on the host carries its number: no other may. */
+        if (p->end < to)
+                to += UNSEEN_MAX;
         RepairPrefix prefix = {.lost_from = htole64(from), .lost_to = htole64(to)};
         _cleanup_free_ void *body = NULL;
         size_t n_body = 0;
@@ -307,7 +318,10 @@ static int unmark(const JournalOptions *o, const char *bad, Error *err) {
         _cleanup_free_ char *anchor = journal_name(o, "journal.head");
         if (!anchor)
                 return error_no_memory(err);
-        int r = fs_exists(o->root, bad) ? fs_unlink_durably(o->root, anchor, err) : 0;
+        bool is_bad = false;
+        int r = fs_has(o->root, bad, &is_bad, err);
+        if (is_bad)
+                r = fs_unlink_durably(o->root, anchor, err);
         return r < 0 ? r : fs_unlink_durably(o->root, bad, err);
 }
 
@@ -318,7 +332,10 @@ int journal_repair(const JournalOptions *o, const JournalRepair *how, JournalRep
         JournalReport report = {0};
         if (!bad)
                 return error_no_memory(err);
-        int r = journal_lock_new(o->root, o->lock_dir, "journal-writer", &lock, err);
+        int r = journal_exists(o, err);
+        if (r < 0)
+                return r;
+        r = journal_lock_new(o->root, o->lock_dir, "journal-writer", &lock, err);
         if (r == 0)
                 r = journal_lock(lock, err);
         if (r == 0)

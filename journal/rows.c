@@ -112,7 +112,7 @@ int journal_row(Journal *j, const char *key, RowList *ret, Error *err) {
         _cleanup_(store_abortp) StoreTxn *t = NULL;
         JournalState state;
         int r = journal_read_begin(j, &t, &state, err);
-        return r < 0 ? r : journal_judge(j, row_read(t, key, ret, err));
+        return r < 0 ? r : journal_judge(j, row_read(t, key, ret, err), err);
 }
 
 int journal_rows(Journal *j, const char *prefix, size_t limit, RowList *ret, Error *err) {
@@ -120,7 +120,7 @@ int journal_rows(Journal *j, const char *prefix, size_t limit, RowList *ret, Err
         JournalState state;
         *ret = (RowList){0};
         int r = journal_read_begin(j, &t, &state, err);
-        return r < 0 ? r : journal_judge(j, rows_read(t, prefix, limit, ret, err));
+        return r < 0 ? r : journal_judge(j, rows_read(t, prefix, limit, ret, err), err);
 }
 
 int journal_rows_before(Journal *j, const char *prefix, const char *before, size_t limit, RowList *ret, Error *err) {
@@ -142,7 +142,7 @@ int journal_rows_before(Journal *j, const char *prefix, const char *before, size
                         r = store_seek(t, STORE_ROWS, SEEK_PREV, &key, &value, err);
         }
         if (r < 0 && r != -ENOENT)
-                return journal_judge(j, r);
+                return journal_judge(j, r, err);
         *ret = list;
         list = (RowList){0};
         return 0;
@@ -164,7 +164,7 @@ int journal_row_count(Journal *j, const char *prefix, size_t *ret, Error *err) {
              r = store_seek(t, STORE_ROWS, SEEK_NEXT, &key, &value, err))
                 count++;
         if (r < 0 && r != -ENOENT)
-                return journal_judge(j, r);
+                return journal_judge(j, r, err);
         *ret = count;
         return 0;
 }
@@ -180,7 +180,7 @@ int journal_key(Journal *j, uint64_t tx, void **ret, size_t *ret_size, Error *er
         be64_put(key, tx);
         r = store_get(t, STORE_KEYS, SLICE(key, sizeof(key)), &value, err);
         if (r < 0)
-                return journal_judge(j, r);
+                return journal_judge(j, r, err);
         void *copy = malloc(value.size + 1);
         if (!copy)
                 return error_no_memory(err);

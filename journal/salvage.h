@@ -6,6 +6,7 @@
 
 typedef enum FoundKind {
         FOUND_STATE = 1, /* a StateRow */
+        FOUND_END,       /* 8 bytes: seq of the last record there was, when that can be told */
         FOUND_RECORD,    /* a whole record, in order of seq; some may be missing */
         FOUND_KEY,       /* 8 bytes of tx, then the wrapped key */
 } FoundKind;

@@ -116,9 +116,11 @@ void stamp_drop(const JournalOptions *o) {
 
 /* ---- The Journal's own ---- */
 
-int journal_judge(Journal *j, int r) {
+int journal_judge(Journal *j, int r, Error *err) {
         if (r != -EBADMSG)
                 return r;
+        if (err && err->hint[0] == '\0')
+                error_hint(err, "%s", JOURNAL_WAY_OUT);
         JournalOptions o = journal_options(j);
         j->is_sound = false;
         stamp_drop(&o);

@@ -149,12 +149,12 @@ static int write_usable(const JournalWrite *w, Error *err) {
 }
 
 /* A write that failed half way must not be committed: LMDB may be in the middle of it. */
-static int write_judge(JournalWrite *w, int r) {
+static int write_judge(JournalWrite *w, int r, Error *err) {
         if (r < 0 && r != -ENOENT)
                 w->is_failed = true;
         else
                 w->is_changed = true;
-        return journal_judge(w->journal, r);
+        return journal_judge(w->journal, r, err);
 }
 
 int journal_write_record(JournalWrite *w, const Record *draft, uint64_t *ret_seq, Error *err) {
@@ -169,7 +169,7 @@ int journal_write_record(JournalWrite *w, const Record *draft, uint64_t *ret_seq
                 return error_context(err, r, "transaction %" PRIu64, draft->tx ? draft->tx : w->begin);
         record.seq = 0;
         record_stamp(&record, w->journal->boot);
-        r = write_judge(w, journal_append(w->txn, &w->state, &record, err));
+        r = write_judge(w, journal_append(w->txn, &w->state, &record, err), err);
         if (r < 0)
                 return r;
         if (record.kind == RECORD_BEGIN)
@@ -230,7 +230,7 @@ int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t
         if (n_key == 0 || n_key > ROW_KEY_MAX || size > RECORD_BODY_MAX)
                 return error_set(err, -EINVAL, ERR_FAILED, NULL, "cannot keep a row whose key has %zu characters",
                                  n_key);
-        return write_judge(w, row_put(w, SLICE(key, n_key), data, size, err));
+        return write_judge(w, row_put(w, SLICE(key, n_key), data, size, err), err);
 }
 
 static int entry_drop(JournalWrite *w, StoreDb db, Slice key, Error *err) {
@@ -242,7 +242,7 @@ static int entry_drop(JournalWrite *w, StoreDb db, Slice key, Error *err) {
                 return 0;
         if (r == 0)
                 r = store_del(w->txn, db, key, err);
-        return write_judge(w, r);
+        return write_judge(w, r, err);
 }
 
 int journal_write_row_drop(JournalWrite *w, const char *key, Error *err) {
@@ -278,7 +278,7 @@ int journal_write_key(JournalWrite *w, uint64_t tx, const void *wrapped, size_t 
                 w->state.n_keys++;
                 w->state.keys_sum += key_crc(tx, wrapped, size);
         }
-        return write_judge(w, r);
+        return write_judge(w, r, err);
 }
 
 int journal_write_key_drop(JournalWrite *w, uint64_t tx, Error *err) {
@@ -290,7 +290,7 @@ int journal_write_key_drop(JournalWrite *w, uint64_t tx, Error *err) {
 int write_rows_clear(JournalWrite *w, Error *err) {
         w->state.n_rows = 0;
         w->state.rows_sum = 0;
-        return write_judge(w, store_drop_all(w->txn, STORE_ROWS, err));
+        return write_judge(w, store_drop_all(w->txn, STORE_ROWS, err), err);
 }
 
 /* ---- Beginning and ending ---- */
@@ -325,7 +325,7 @@ int write_begin(Journal *j, JournalWrite **ret, Error *err) {
         if (r == 0)
                 r = store_begin(j->store, true, &w->txn, err);
         if (r == 0)
-                r = journal_judge(j, state_read(w->txn, &w->state, err));
+                r = journal_judge(j, state_read(w->txn, &w->state, err), err);
         if (r < 0)
                 return r;
         w->row_seq = w->state.head_seq + 1;

@@ -180,3 +180,16 @@ run -q remove new
 status 0
 run -q deploy "$FILES/web-v2" -v v2 -n new
 status 0
+
+# A journal that is gone is no empty host, and there is nothing to repair it from.
+mv "$J" aside
+for command in 'list' 'history' 'journal list' 'journal repair' 'upgrade web'; do
+        # shellcheck disable=SC2086 # words
+        run $command
+        status 7
+        has err 'try: Put the journal back from a copy; pawl makes no new one in its place.'
+        check "\"$command\" makes no other" test ! -e "$J"
+done
+mv aside "$J"
+run list
+status 0

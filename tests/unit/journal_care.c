@@ -84,7 +84,8 @@ static void a_journal_put_back_from_a_copy_is_noticed(void **state) {
         assert_int_equal(report.n_records, 1 + 2 * 5 + 1);
         assert_sound(w, 1 + 2 * 5 + 1);
         j = world_open(w, JOURNAL_WRITE);
-        assert_int_equal(world_deploy(j, "web", 1), 13);
+        /* What stood behind the anchor may be lost: its numbers are not given again. */
+        assert_true(world_deploy(j, "web", 1) > 13 + 1000);
         journal_free(j);
         assert_true(fs_exists(w->root, "var/lib/pawl/journal.damaged-1"));
         assert_int_equal(journal_repair(&w->options, &how, &report, &err), 1);
