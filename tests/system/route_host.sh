@@ -44,7 +44,8 @@ host_is_as_before remove
 
 # The power goes when everything is written and nothing loaded
 spec web.example.org
-expect 137 machine_exec env PAWL_CRASH_AT=apply-before:14 pawl-testing apply /srv/web.yaml
+last=$(pawl --json plan /srv/web.yaml | grep -o '"kind": *"effect"' | wc -l)
+expect 137 machine_exec env PAWL_CRASH_AT="apply-before:$last" pawl-testing apply /srv/web.yaml
 machine_exec test -e /etc/nginx/sites-enabled/pawl-web.conf || fail "it died too early"
 machine_cut
 machine_boot
