@@ -50,6 +50,12 @@ static const char recover_more[] =
 static const char check_more[] =
         "After \"pawl journal repair\" every service is on hold until this found it as the journal says;\n"
         "where something differs, --accept takes it as it is.\n";
+static const char torture_more[] =
+        "Deploys, restarts and removes the service in a scratch root, again and again, kills pawl at every\n"
+        "call that changes the disk or makes a process, also in the recovery that follows, and judges what\n"
+        "recovery leaves: all as before or all as after, exactly the right program running, nothing else\n"
+        "touched. The spec's port must be free. Needs no root. Exit status 1: something was not as promised.\n"
+        "A killed process is not a power cut: that part is proven by pawl's own tests.\n";
 static const char status_more[] =
         "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as\n"
         "list.\n";
@@ -108,6 +114,8 @@ const Command commands[] = {
          "make pawl's directories, key and journal", NULL, cmd_init, show_init},
         {"doctor",   "", 0, 0, WORD_NONE, NEED_DOCTOR, 0, false,
          "is this host fit for pawl?", NULL, cmd_doctor, show_doctor},
+        {"torture",  "SPEC", 1, 1, WORD_FILE, NEED_NOTHING, FLAG_BIT(QUICK) | FLAG_BIT(SEED), false,
+         "kill pawl at every point of your own deploy, and see", torture_more, cmd_torture, show_nothing},
         {"config",   "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(SHOW_ORIGIN), false,
          "the host configuration", NULL, cmd_config, show_config},
         {"version",  "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,

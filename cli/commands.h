@@ -90,6 +90,8 @@ int cmd_config(Cli *cli, Value **ret, Error *err);
 void show_config(Cli *cli, const Value *config);
 int cmd_version(Cli *cli, Value **ret, Error *err);
 void show_version(Cli *cli, const Value *version);
+/* cmd_torture.c */
+int cmd_torture(Cli *cli, Value **ret, Error *err);
 /* help.c, completion.c */
 int cmd_help(Cli *cli, Value **ret, Error *err);
 void help_all(Cli *cli);

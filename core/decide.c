@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/decide.h"
 
 static bool forward_died_too_often(const Trail *t) {
@@ -20,7 +21,8 @@ Direction decide_direction(const Trail *t, bool forward_wanted, bool inputs_pres
                 return DIRECTION_NONE;
         if (t->phase == TX_COMMITTED)
                 return DIRECTION_FINISH;
-        if (t->phase == TX_ABORTED || t->is_newer || trail_has_undone_outside_groups(t) || forward_died_too_often(t))
+        bool is_aborted = t->phase == TX_ABORTED && !mutant_is("forward-after-abort");
+        if (is_aborted || t->is_newer || trail_has_undone_outside_groups(t) || forward_died_too_often(t))
                 return DIRECTION_REVERSE;
         return forward_wanted && inputs_present ? DIRECTION_FORWARD : DIRECTION_REVERSE;
 }
@@ -58,8 +60,10 @@ Verdict decide_reverse_step(const TrailStep *s, StepKind kind, Probe probe, bool
                 return VERDICT_HOLD;
         if (s->resolution == RESOLUTION_RESTORE)
                 return probe == PROBE_UNREACHABLE ? VERDICT_LATER : VERDICT_REVERT;
-        if (s->attempts >= RECOVER_ATTEMPTS_MAX)
+        if (s->attempts >= RECOVER_ATTEMPTS_MAX && !mutant_is("no-attempts-limit"))
                 return VERDICT_HOLD;
+        if (probe == PROBE_FOREIGN && mutant_is("foreign-put-back"))
+                return VERDICT_REVERT;
         return by_probe[probe];
 }
 
@@ -84,7 +88,7 @@ static bool is_kept(const Trail *t, uint32_t k, uint32_t below) {
 static bool something_stays_on(const Trail *t, const Verdict *verdicts, uint32_t i) {
         for (uint32_t k = i + 1; k < t->plan->n_steps; k++)
                 if ((verdict_stays(verdicts[k]) || is_kept(t, k, i)) && plan_stands_on(t->plan, k, i))
-                        return true;
+                        return !mutant_is("put-back-under-stuck");
         return false;
 }
 

@@ -113,11 +113,12 @@ static int go_back(Settle *s, Error *err) {
 static int go_finish(Settle *s, Error *err) {
         SettleTimes times = {0};
         int r = settle_finish(s, err);
-        int q = r < 0 ? r : settle_tidy(s, err);
+        int q = r < 0 || mutant_is("end-before-tidy") ? r : settle_tidy(s, err);
         if (r != 0 || q != 0)
                 return r < 0 || q < 0 ? MIN(r, q) : SETTLE_STAYS;
         recovery_times(s->trail, &times);
-        return settle_end(s, "done", &times, err);
+        r = settle_end(s, "done", &times, err);
+        return r == 0 && mutant_is("end-before-tidy") ? settle_tidy(s, err) : r;
 }
 
 static int go_forward(Engine *e, Trail *t, Value *report, Error *err) {

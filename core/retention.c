@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/body.h"
 #include "core/lock.h"
 #include "core/retention.h"
@@ -99,7 +100,7 @@ static int cut_find(Engine *e, Retention *x, Error *err) {
                 r = journal_rows(e->journal, "open/", 0, &opens, err);
         if (r == 0)
                 r = newest_from(&history, x->total, &x->first_kept, err);
-        for (size_t i = 0; r == 0 && i < opens.n; i++)
+        for (size_t i = 0; r == 0 && i < opens.n && !mutant_is("checkpoint-past-open"); i++)
                 x->first_kept = MIN(x->first_kept, row_tx(&opens.rows[i]));
         return r < 0 ? r : x->first_kept > stat.first_seq;
 }
@@ -209,7 +210,8 @@ static int make_body(JournalWrite *w, void **ret, size_t *ret_size, void *userda
 
 static bool keeps_key(uint64_t tx, void *userdata) {
         const Retention *x = userdata;
-        return bsearch(&tx, x->keys, x->n_keys, sizeof(uint64_t), rising) != NULL;
+        return !mutant_is("checkpoint-drops-keys") &&
+               bsearch(&tx, x->keys, x->n_keys, sizeof(uint64_t), rising) != NULL;
 }
 
 /* ---- The whole of it --------------------------------------------------------------------------------------------- */

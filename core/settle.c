@@ -81,7 +81,7 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
         const Step *step = &s->trail->plan->steps[i];
         const TrailStep *ts = &s->trail->steps[i];
         int r = 0;
-        if (s->is_recovery)
+        if (s->is_recovery && !mutant_is("recover-not-written"))
                 r = ledger_write(s->engine, s->trail, RECORD_RECOVER, i, NULL, err);
         if (r == 0 && mutant_is("undone-before-revert"))
                 r = write_undone(s, i, err);
@@ -357,7 +357,7 @@ static int held_row(const Trail *t, Value *rows, Error *err) {
         const Plan *p = t->plan;
         char key[ROW_KEY_MAX];
         bool is_its_fault = t->reason_code == ERR_HEALTH || t->reason_code == ERR_PROGRAM;
-        if (t->phase != TX_ABORTED || !is_its_fault || !p->held || !p->to)
+        if (t->phase != TX_ABORTED || !is_its_fault || !p->held || !p->to || mutant_is("held-not-written"))
                 return 0;
         _cleanup_(value_freep) Value *row = value_copy(p->held);
         int r = row ? value_set_text(row, "why", t->reason, err) : error_no_memory(err);

@@ -100,6 +100,8 @@ static int begin(Txn *x, Ledger *l, Error *err) {
         r = begin_body(x, &body, err);
         if (r == 0)
                 r = ledger_add(l, RECORD_BEGIN, RECORD_STEP_NONE, TAKE_PTR(body), err);
+        if (r == 0 && mutant_is("key-not-kept"))
+                return 0;
         if (r == 0)
                 r = seal_wrap(x->engine->host_key, x->trail->key, wrapped, err);
         return r < 0 ? r : journal_write_key(l->write, 0, wrapped, sizeof(wrapped), err);
@@ -382,7 +384,7 @@ static int read_back(Txn *x, Error *err) {
                 const Step *step = &x->trail->plan->steps[i];
                 const TrailStep *ts = &x->trail->steps[i];
                 Probe probe = PROBE_AFTER;
-                if (step->kind != STEP_EFFECT || !ts->has_intent || ts->is_undone)
+                if (step->kind != STEP_EFFECT || !ts->has_intent || ts->is_undone || mutant_is("no-read-back"))
                         continue;
                 Host host = txn_host(x, i);
                 int r = step->manager->probe(&host, step->args, ts->before, &probe, err);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "journal/order.h"
 
 /* Beyond this a number cannot be a step of a real plan, and memory would be the attacker's. */
@@ -142,6 +143,8 @@ static int state_set(StepState **states, size_t *n, uint32_t i, StepState state,
 
 int tx_order_next(TxOrder *o, RecordKind kind, uint32_t step, Error *err) {
         const OrderRow *row = row_for(o, kind, step);
+        if (!row && mutant_is("no-order-check"))
+                return 0;
         if (!row) {
                 const char *slug = record_slug(kind);
                 const char *what = step == RECORD_STEP_NONE ? "transaction" : step & STEP_GROUP_BIT ? "group" : "step";

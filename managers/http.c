@@ -15,6 +15,7 @@
 
 #include <curl/curl.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/manager.h"
 
@@ -666,7 +667,7 @@ static int redirect(Exchange *x, Error *err) {
                         err, -EPERM, ERR_NETWORK, NULL,
                         "could not %s \"%s\": the server redirects to another host, which must not see what is sent",
                         doing(x), x->shown);
-        x->is_stripped |= leaves;
+        x->is_stripped |= leaves && !mutant_is("secret-follows-redirect");
         char *copy = strdup(to);
         if (!copy)
                 return error_no_memory(err);

@@ -211,7 +211,8 @@ static int runtime_state(const Host *host, const char *service, RunStatus *ret, 
         if (r < 0 && r != -ENOENT)
                 return r;
         *ret = (RunStatus){.state = RUN_STOPPED};
-        if (r == -ENOENT || memcmp(p.boot, host->boot, sizeof(p.boot)) != 0)
+        bool is_of_now = memcmp(p.boot, host->boot, sizeof(p.boot)) == 0 || mutant_is("other-boot-trusted");
+        if (r == -ENOENT || !is_of_now)
                 return 0;
         bool is_alive = proc_file_is_alive(host, &p);
         *ret = (RunStatus){.state = is_alive ? RUN_RUNNING : RUN_FAILED,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "managers/procfs.h"
 
 static void dir_close(DIR **d) {
@@ -57,7 +58,7 @@ int procfs_info(int pid, ProcessInfo *ret) {
 
 bool procfs_is_alive(int pid, uint64_t start_time) {
         ProcessInfo p;
-        return procfs_info(pid, &p) == 0 && !p.is_dead && p.start_time == start_time;
+        return procfs_info(pid, &p) == 0 && !p.is_dead && (p.start_time == start_time || mutant_is("pid-is-enough"));
 }
 
 void procfs_name(int pid, char ret[static 64]) {

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/archive.h"
 #include "managers/archive_policy.h"
@@ -251,7 +252,7 @@ static int build_all(Build *b, TreeMark *mark, Error *err) {
         if (r < 0)
                 return r;
         const char *got = b->sha256[0] ? b->sha256 : manifest;
-        if (strcasecmp(got, value_get_text(b->args, "sha256")) != 0)
+        if (strcasecmp(got, value_get_text(b->args, "sha256")) != 0 && !mutant_is("digest-unchecked"))
                 return checksum_error(b, got, err);
         r = fs_set_mode(listing, 0644, FS_OWNER_KEEP, err);
         if (r == 0)

@@ -91,7 +91,7 @@ static int open_walk(int root, const char *path, int flags) {
 int fs_open_in_root(int root, const char *path, int flags) {
         struct open_how how = {
                 .flags = (uint64_t)(flags | O_CLOEXEC | O_LARGEFILE),
-                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+                .resolve = (mutant_is("links-lead-out") ? 0 : RESOLVE_IN_ROOT) | RESOLVE_NO_MAGICLINKS,
         };
         for (unsigned tries = 0;; tries++) {
                 int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/fault.h"
 #include "core/base/fs.h"
 #include "core/base/fs_internal.h"
 
@@ -92,7 +93,8 @@ static int rename_by_link(const FsPlace *from, const FsPlace *to) {
 }
 
 static int rename_new(const FsPlace *from, const FsPlace *to) {
-        if (renameat2(from->dir_fd, from->name, to->dir_fd, to->name, RENAME_NOREPLACE) == 0)
+        unsigned flags = mutant_is("publish-replaces") ? 0 : RENAME_NOREPLACE;
+        if (renameat2(from->dir_fd, from->name, to->dir_fd, to->name, flags) == 0)
                 return 0;
         return errno == EINVAL || errno == ENOSYS ? rename_by_link(from, to) : -errno;
 }

@@ -21,6 +21,8 @@ typedef struct Judge {
         const Flow *flow;
         char *before, *after; /* tree_lines() of two undisturbed states */
         uint64_t head;        /* last record of the kept root */
+        char boot[40];        /* in which it was written; recovery in another one begins transactions of its own: it
+                               * starts what should run */
         uint64_t classes[JUDGE_CLASSES_MAX];
         size_t n_classes;
 } Judge;

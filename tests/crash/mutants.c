@@ -19,7 +19,7 @@ enum { N_MUTANTS = sizeof mutants / sizeof *mutants };
 
 /* What came of each, in memory that the workers share. */
 typedef struct Catch {
-        bool is_tried, is_caught;
+        bool is_tried, is_caught, is_missing; /* missing: what would notice it cannot run here */
         char by[160];
 } Catch;
 
@@ -77,30 +77,96 @@ static bool try_sweep(World *world, const Mutant *mutant, uint32_t seed, Catch *
         return is_fine;
 }
 
-/* crash.two lies beside this program. */
-static bool try_two(const Mutant *mutant, Catch *ret) {
+/* ---- Other programs ---- */
+
+enum { CANNOT_RUN = 77, IS_BROKEN = 100, PROGRAM_SECONDS = 300, WORDS_MAX = 4 };
+
+/* A program that lies beside this one. Its exit status; -1: it could not be run, or broke. */
+static int run_beside(const char *program, char *const *words, const char *variable, const char *value) {
         char path[PATH_MAX], name[PATH_MAX];
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
         int status = 0;
         pid_t pid;
 
         if (n <= 0)
-                return false;
+                return -1;
         path[n] = 0;
         *strrchr(path, '/') = 0;
-        (void)snprintf(name, sizeof name, "%.4000s/crash.two", path);
+        (void)snprintf(name, sizeof name, "%.4000s/%.80s", path, program);
         pid = fork();
         if (pid == 0) {
                 (void)!freopen("/dev/null", "w", stdout);
                 (void)!freopen("/dev/null", "w", stderr);
-                (void)setenv("CRASH_MUTANT", mutant->name, 1);
-                (void)execl(name, name, mutant->flows, (char *)NULL);
+                if (variable != NULL)
+                        (void)setenv(variable, value, 1);
+                (void)alarm(PROGRAM_SECONDS);
+                (void)execv(name, words);
                 _exit(127);
         }
-        if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) > 100)
-                return false;
-        ret->is_caught = WEXITSTATUS(status) != 0;
-        (void)snprintf(ret->by, sizeof ret->by, "crash.two %s", mutant->flows);
+        if (pid < 0 || waitpid(pid, &status, 0) < 0)
+                return -1;
+        if (WIFSIGNALED(status)) /* an assertion of ours, or a sanitizer */
+                return 1;
+        return WEXITSTATUS(status) > IS_BROKEN ? -1 : WEXITSTATUS(status);
+}
+
+static bool judge_status(int status, const char *program, const char *what, Catch *ret) {
+        ret->is_missing = status == CANNOT_RUN;
+        ret->is_caught = status > 0 && !ret->is_missing;
+        (void)snprintf(ret->by, sizeof ret->by, "%s %s", program, what);
+        return status >= 0;
+}
+
+static bool try_two(const Mutant *mutant, Catch *ret) {
+        char program[] = "crash.two", scenario[64];
+        char *words[] = {program, scenario, NULL};
+
+        (void)snprintf(scenario, sizeof scenario, "%s", mutant->flows);
+        return judge_status(run_beside(program, words, "CRASH_MUTANT", mutant->name), program, scenario, ret);
+}
+
+static bool try_disk(const Mutant *mutant, Catch *ret) {
+        char program[] = "crash.disk", flag[] = "--mutant", name[64];
+        char *words[] = {program, flag, name, NULL};
+
+        (void)snprintf(name, sizeof name, "%s", mutant->name);
+        return judge_status(run_beside(program, words, NULL, NULL), program, mutant->flows, ret);
+}
+
+/* A test that fails anyhow notices nothing. */
+static bool try_unit(const Mutant *mutant, Catch *ret) {
+        char list[256], *rest;
+        bool is_fine = true;
+
+        (void)snprintf(list, sizeof list, "%s", mutant->flows);
+        for (char *name = strtok_r(list, " ", &rest); is_fine && !ret->is_caught && name != NULL;
+             name = strtok_r(NULL, " ", &rest)) {
+                char *words[] = {name, NULL};
+
+                is_fine = judge_status(run_beside(name, words, "PAWL_MUTANT", mutant->name), name, "", ret) &&
+                          (!ret->is_caught || run_beside(name, words, NULL, NULL) == 0);
+        }
+        return is_fine;
+}
+
+/* ---- All of them ---- */
+
+static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *ret) {
+        switch (mutant->reach) {
+        case MUTANT_TWO:
+                return try_two(mutant, ret);
+        case MUTANT_DISK:
+                return try_disk(mutant, ret);
+        case MUTANT_UNIT:
+                return try_unit(mutant, ret);
+        case MUTANT_RUN:
+        case MUTANT_RECOVER:
+        case MUTANT_BOTH:
+        case MUTANT_HARMLESS:
+                return try_sweep(world, mutant, seed, ret);
+        case MUTANT_ELSEWHERE:
+                break;
+        }
         return true;
 }
 
@@ -110,8 +176,7 @@ bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t see
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 if (mutants[i].reach == MUTANT_ELSEWHERE || i % n_workers != worker)
                         continue;
-                catches[i].is_tried = mutants[i].reach == MUTANT_TWO ? try_two(&mutants[i], &catches[i])
-                                                                     : try_sweep(world, &mutants[i], seed, &catches[i]);
+                catches[i].is_tried = try_one(world, &mutants[i], seed, &catches[i]);
                 is_fine = is_fine && catches[i].is_tried;
         }
         return is_fine;
@@ -119,26 +184,63 @@ bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t see
 
 /* ---- The report ---- */
 
+/* clang-format off */
+static const char *const tiers[] = {
+        [MUTANT_RUN] = "kill",  [MUTANT_RECOVER] = "kill", [MUTANT_BOTH] = "kill",           [MUTANT_TWO] = "two",
+        [MUTANT_DISK] = "disk", [MUTANT_UNIT] = "unit",    [MUTANT_ELSEWHERE] = "elsewhere", [MUTANT_HARMLESS] = "harmless",
+};
+/* clang-format on */
+
+static const char *word_for(const Mutant *m, const Catch *c) {
+        bool is_harmless = m->reach == MUTANT_HARMLESS;
+
+        if (m->reach == MUTANT_ELSEWHERE)
+                return "elsewhere";
+        if (c->is_missing)
+                return "not here";
+        if (!c->is_tried)
+                return "NOT TRIED";
+        if (is_harmless)
+                return c->is_caught ? "NOT HARMLESS" : "harmless";
+        return c->is_caught ? "killed" : "LIVES";
+}
+
+static bool is_as_it_should(const Mutant *m, const Catch *c) {
+        bool is_asked = m->reach != MUTANT_ELSEWHERE && !c->is_missing;
+
+        return !is_asked || (c->is_tried && c->is_caught == (m->reach != MUTANT_HARMLESS));
+}
+
+/* Of those whose tier is called so; NULL: of all that are mistakes and were tried. */
+static void print_sum(const char *tier) {
+        size_t n = 0, n_killed = 0;
+
+        for (size_t i = 0; i < N_MUTANTS; i++) {
+                MutantReach reach = mutants[i].reach;
+                bool is_mistake = reach != MUTANT_HARMLESS && reach != MUTANT_ELSEWHERE && !catches[i].is_missing;
+
+                if (!is_mistake || (tier != NULL && strcmp(tier, tiers[reach]) != 0))
+                        continue;
+                n++;
+                n_killed += catches[i].is_caught;
+        }
+        (void)printf("mutants killed %zu/%zu%s%s\n", n_killed, n, tier != NULL ? " by " : "", tier != NULL ? tier : "");
+}
+
 bool mutants_report(void) {
-        size_t n_caught = 0, n_mistakes = 0;
+        static const char *const shown[] = {"kill", "two", "disk", "unit"};
         bool is_fine = true;
 
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 const Mutant *m = &mutants[i];
                 const Catch *c = &catches[i];
-                bool is_harmless = m->reach == MUTANT_HARMLESS,
-                     is_mistake = !is_harmless && m->reach != MUTANT_ELSEWHERE;
-                const char *word = m->reach == MUTANT_ELSEWHERE   ? "elsewhere"
-                                   : !c->is_tried                 ? "NOT TRIED"
-                                   : c->is_caught == !is_harmless ? (is_harmless ? "harmless" : "caught")
-                                   : is_harmless                  ? "NOT HARMLESS"
-                                                                  : "LIVES";
 
-                (void)printf("%-24s %-12s %s\n", m->name, word, c->is_caught ? c->by : m->rule);
-                n_mistakes += is_mistake;
-                n_caught += is_mistake && c->is_caught;
-                is_fine = is_fine && (m->reach == MUTANT_ELSEWHERE || (c->is_tried && c->is_caught == !is_harmless));
+                (void)printf("%-24s %-9s %-12s %s\n", m->name, tiers[m->reach], word_for(m, c),
+                             c->is_caught ? c->by : m->rule);
+                is_fine = is_fine && is_as_it_should(m, c);
         }
-        (void)printf("mutants caught %zu/%zu\n", n_caught, n_mistakes);
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+                print_sum(shown[i]);
+        print_sum(NULL);
         return is_fine;
 }

@@ -6,18 +6,20 @@
 #include "tests/crash/sweep.h"
 
 typedef enum MutantReach {
-        MUTANT_RUN,     /* made by the process that is killed */
-        MUTANT_RECOVER, /* by the one that recovers */
-        MUTANT_BOTH,
+        MUTANT_RUN,       /* made by the process that is killed */
+        MUTANT_RECOVER,   /* by the one that recovers */
+        MUTANT_BOTH,      /* these three: noticed by the sweep of crash.kill */
         MUTANT_TWO,       /* shows only when two pawls meet: crash.two knows the scenario */
-        MUTANT_ELSEWHERE, /* a kill cannot show it: it takes a power cut, a full disk, damage; other tests have them */
+        MUTANT_DISK,      /* shows only when a real file system is cut: crash.disk */
+        MUTANT_UNIT,      /* a unit test fails with it */
+        MUTANT_ELSEWHERE, /* noticed by what is too slow for here; the text of its rule says by what */
         MUTANT_HARMLESS,  /* no mistake: it must make no difference */
 } MutantReach;
 
 typedef struct Mutant {
         const char *name;
         MutantReach reach;
-        const char *flows; /* separated by spaces, the likeliest first; MUTANT_TWO: the scenario */
+        const char *flows; /* separated by spaces, the likeliest first; TWO: the scenario; UNIT: the tests */
         const char *rule;  /* the rule it breaks */
 } Mutant;
 

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/sweep.h"
+
+enum { BUDGET_RUNS_MIN = 3 }; /* however slow the machine is */
 
 typedef struct Point {
         uint64_t n;
@@ -21,9 +24,17 @@ typedef struct Sweep {
         const Flow *flow;
         const SweepOptions *options;
         SweepResult *result;
+        uint64_t until_msec; /* 0: for ever */
         TracerResult traced;
         char output[WORLD_OUTPUT_SIZE];
 } Sweep;
+
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 /* The same for the same seed and point, whoever asks and in whatever order. */
 static bool is_sampled(const SweepOptions *o, uint64_t n, unsigned kind, unsigned percent) {
@@ -109,7 +120,8 @@ static int run_point(Sweep *s, const Point *p) {
 }
 
 static bool is_over(const Sweep *s) {
-        return s->options->ends_at_first && s->result->n_failures > 0;
+        return (s->options->ends_at_first && s->result->n_failures > 0) ||
+               (s->until_msec != 0 && s->result->n_runs >= BUDGET_RUNS_MIN && now_msec() >= s->until_msec);
 }
 
 static int run_all_of(Sweep *s, uint64_t n, bool is_last) {
@@ -164,13 +176,37 @@ static uint64_t count_events(Sweep *s) {
         return 0;
 }
 
+/* A number whose multiples visit every one of n places before they come back to the first. */
+static uint64_t stride(uint32_t seed, uint64_t n) {
+        for (uint64_t step = seed % n; step > 1; step--) {
+                uint64_t a = n, b = step;
+
+                while (b != 0) {
+                        uint64_t rest = a % b;
+
+                        a = b;
+                        b = rest;
+                }
+                if (a == 1)
+                        return step;
+        }
+        return 1;
+}
+
+/* With a budget the points come in an order that jumps about, so that those for which there is time are spread. */
 static bool sweep_points(Sweep *s) {
         const SweepOptions *o = s->options;
-        uint64_t n_events = count_events(s);
+        uint64_t start = now_msec(), n_events = count_events(s), first = 0, step = 1;
 
         if (o->worker == 0)
                 s->result->n_points = n_events;
-        for (uint64_t n = 1; n <= n_events && !is_over(s); n++) {
+        if (o->budget_msec != 0 && n_events > 0) {
+                s->until_msec = start + o->budget_msec;
+                first = o->seed % n_events;
+                step = stride(o->seed, n_events);
+        }
+        for (uint64_t i = 0; i < n_events && !is_over(s); i++) {
+                uint64_t n = 1 + (first + i * step) % n_events;
                 bool is_mine = o->at != 0 ? n == o->at && o->worker == 0 : n % o->n_workers == o->worker;
 
                 if (is_mine && run_all_of(s, n, n == n_events) < 0)

@@ -14,6 +14,7 @@ typedef struct SweepOptions {
         unsigned worker, n_workers;        /* point n is worker n % n_workers' */
         const char *mutant;                /* NULL: none */
         bool mutant_runs, mutant_recovers; /* in which process */
+        uint64_t budget_msec;              /* take as many points as fit into that time; 0: no matter */
         bool ends_at_first;
         bool is_quiet; /* failures are not printed */
 } SweepOptions;

@@ -202,7 +202,10 @@ static int lines_path(Lines *lines, const char *path) {
         (void)snprintf(full, sizeof full, "%s/%s", lines->root, path);
         if (lstat(full, &st) < 0)
                 return errno == ENOENT ? 0 : -errno;
-        describe_content(full, &st, content, sizeof content);
+        if (lines->detail == TREE_SHAPE && S_ISREG(st.st_mode) && (st.st_mode & 0077) == 0)
+                (void)snprintf(content, sizeof content, " %ld bytes", (long)st.st_size);
+        else
+                describe_content(full, &st, content, sizeof content);
         if (lines->detail == TREE_EXACT)
                 (void)snprintf(exact, sizeof exact, " #%lu %ld.%09ld", (unsigned long)st.st_ino,
                                (long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);

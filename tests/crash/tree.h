@@ -13,6 +13,7 @@ int tree_remove(const char *path);
 
 typedef enum TreeDetail {
         TREE_PLAIN, /* path, type, mode, owner, content or text of the link; a mark without its transaction */
+        TREE_SHAPE, /* the same, but what only its owner may read is told by its size: it may hold what is generated */
         TREE_EXACT, /* also inode and time of the last change: equal only if nobody touched anything */
 } TreeDetail;
 

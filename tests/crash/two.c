@@ -273,6 +273,43 @@ static bool look_alike(void) {
         return is_fine;
 }
 
+/* Recovery that dies at the same step again and again is not tried for ever; a person may ask once more. */
+static bool three_deaths(void) {
+        unsigned long long tx;
+        char line[64];
+
+        if (!pawl("apply web.yaml", 0) || !pawl_dies(UPGRADE, "commit-before"))
+                return false;
+        for (unsigned i = 0; i < 3; i++)
+                if (!pawl_dies("recover", "revert-before"))
+                        return false;
+        if (!pawl("recover", 6) || !open_transaction(&tx))
+                return false;
+        (void)snprintf(line, sizeof line, "recover %llu", tx);
+        return pawl(line, 0) && runs("v1", 1);
+}
+
+static bool held_version(void) {
+        static const char broken[] = "upgrade web --source ./web-v3 --version v3";
+
+        return pawl("apply web.yaml", 0) && pawl(broken, 4) && pawl(broken, 0) && runs("v1", 1);
+}
+
+static bool same_request(void) {
+        return pawl("apply web.yaml", 0) && pawl(UPGRADE " --request-id one", 0) && pawl(NEXT " --request-id two", 0) &&
+               pawl(UPGRADE " --request-id one", 0) && runs("v5", 1);
+}
+
+/* Everything is applied, and somebody writes before it is committed. */
+static bool edit_before_commit(void) {
+        static const char edit[] = "# by hand\nPORT=1\n";
+        Other first;
+
+        return pawl("apply web.yaml", 0) && other_begin(&first, "first", "apply changed.yaml", "apply-after:3") &&
+               other_stands(&first) && file_write("etc/pawl/web/env", edit) && other_end(&first, 6) &&
+               file_is("etc/pawl/web/env", edit) && keep_all() && file_is("etc/pawl/web/env", edit);
+}
+
 /* clang-format off */
 static const struct {
         const char *name;
@@ -287,6 +324,10 @@ static const struct {
         {"edit-before-apply", edit_before_apply, "an edit between the look and the write survives"},
         {"edit-after-crash",  edit_after_crash,  "an edit after a crash survives recovery"},
         {"edit-before-revert", edit_before_revert, "an edit between recovery's look and its act survives"},
+        {"edit-before-commit", edit_before_commit, "an edit behind the last write is noticed before COMMIT"},
+        {"three-deaths",      three_deaths,      "recovery that died three times at a step waits for a person"},
+        {"held-version",      held_version,      "a version that was not healthy is not tried again by itself"},
+        {"same-request",      same_request,      "a request that is repeated is answered, not done again"},
         {"look-alike",        look_alike,        "what only looks like pawl's survives everything"},
 };
 /* clang-format on */

@@ -22,7 +22,7 @@
 #include "tests/crash/tree.h"
 #include "tests/crash/world.h"
 
-enum { RUN_LIMIT_MSEC = 30000, WORDS_MAX = 24, ENVIRONMENT_MAX = 16 };
+enum { RUN_LIMIT_MSEC = 30000, WORDS_MAX = 24, ENVIRONMENT_MAX = 512 };
 
 /* ---- A run of pawl ---- */
 
@@ -39,6 +39,16 @@ static void add_variable(Line *l, size_t *n, size_t *used, const char *name, con
         *used += (size_t)snprintf(l->variables + *used, sizeof l->variables - *used, "%s=%s", name, value) + 1;
 }
 
+/* The caller's own, but for what steers pawl. */
+static size_t add_callers(Line *l) {
+        size_t n = 0;
+
+        for (char **at = environ; *at != NULL && n + 8 < ENVIRONMENT_MAX; at++)
+                if (strncmp(*at, "PAWL_", 5) != 0)
+                        l->environment[n++] = *at;
+        return n;
+}
+
 static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) {
         static const char *const kept[] = {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TMPDIR"};
         static char root_flag[] = "--root";
@@ -53,10 +63,11 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
              word = strtok_r(NULL, " ", &rest))
                 l->words[n++] = word;
         l->words[n] = NULL;
-        n = 0;
-        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        n = w->is_users ? add_callers(l) : 0;
+        for (size_t i = 0; !w->is_users && i < sizeof kept / sizeof *kept; i++)
                 add_variable(l, &n, &used, kept[i], getenv(kept[i]));
-        add_variable(l, &n, &used, "TOKEN", WORLD_SECRET);
+        if (!w->is_users)
+                add_variable(l, &n, &used, "TOKEN", WORLD_SECRET);
         if (env != NULL) {
                 add_variable(l, &n, &used, "PAWL_MUTANT", env->mutant);
                 add_variable(l, &n, &used, "PAWL_CRASH_AT", env->crash_at);
@@ -236,7 +247,7 @@ static int copy_examples(const World *w) {
 }
 
 /* The same program as the service's, from elsewhere and on another port: nobody may end it. */
-static int start_foreign(World *w) {
+int world_start_foreign(World *w) {
         char program[PATH_MAX], port[32], run_of_other[] = "PAWL_RUN=0000000000000000";
         char *arguments[] = {program, NULL}, *environment[] = {port, run_of_other, NULL};
 
@@ -271,7 +282,7 @@ static int make_base(World *w, unsigned id) {
 int world_open(World *w, unsigned id) {
         int r;
 
-        *w = (World){0};
+        *w = (World){.name = "web"};
         r = make_base(w, id);
         choose_ports(w);
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -287,7 +298,18 @@ int world_open(World *w, unsigned id) {
                 r = write_auto_spec(w, "auto-two.yaml", "two");
         if (r == 0)
                 r = copy_examples(w);
-        return r == 0 ? start_foreign(w) : r;
+        return r == 0 ? world_start_foreign(w) : r;
+}
+
+int world_open_for(World *w, unsigned id, const char *folder, const char *name) {
+        int r;
+
+        *w = (World){.is_users = true};
+        r = make_base(w, id);
+        (void)snprintf(w->name, sizeof w->name, "%s", name);
+        (void)snprintf(w->files, sizeof w->files, "%s", folder);
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+        return r;
 }
 
 void world_close(World *w) {
@@ -316,7 +338,7 @@ int world_reset(World *w) {
 }
 
 int world_keep(World *w) {
-        int r = service_look(w->root, "web", &w->service);
+        int r = service_look(w->root, w->name, &w->service);
 
         service_end_all(w->root);
         if (r == 0)
@@ -333,8 +355,9 @@ int world_restore(World *w) {
         if (r == 0)
                 r = tree_copy(w->kept, w->root);
         if (r == 0 && w->service.pid != 0)
-                r = service_start(w->root, "web", &w->service);
-        if (r == 0 && w->service.pid != 0 && !service_ask(w->ports[PORT_FIRST], 2000, version, sizeof version))
+                r = service_start(w->root, w->name, &w->service);
+        if (r == 0 && w->service.pid != 0 && !w->is_users &&
+            !service_ask(w->ports[PORT_FIRST], 2000, version, sizeof version))
                 r = -ETIMEDOUT;
         return r < 0 ? say(r, "could not put back", w->root) : 0;
 }

@@ -14,15 +14,17 @@ enum { WORLD_PATH_SIZE = 256, WORLD_OUTPUT_SIZE = 16384, WORLD_LINE_SIZE = 512 }
 
 #define WORLD_SECRET "horse-battery-0815-staple" /* in the environment of every pawl, taken into the service's */
 
-typedef enum WorldPort { PORT_FIRST, PORT_OTHER, PORT_FOREIGN, PORT_COUNT } WorldPort;
+typedef enum WorldPort { PORT_FIRST, PORT_OTHER, PORT_FOREIGN, PORT_COUNT, PORT_UNASKED } WorldPort;
 
 typedef struct World {
         char base[WORLD_PATH_SIZE];
         char root[WORLD_PATH_SIZE], kept[WORLD_PATH_SIZE], files[WORLD_PATH_SIZE];
         char pawl[PATH_MAX]; /* the program under test */
+        char name[64];       /* the service's */
+        bool is_users;       /* somebody's own spec, in `files`: in the environment it was given, not in ours */
         int ports[PORT_COUNT];
-        pid_t foreign;   /* a program that has nothing to do with pawl */
-        Service service; /* "web" as it ran when the root was kept; pid 0: it did not */
+        pid_t foreign;   /* a program that has nothing to do with pawl; 0: there is none */
+        Service service; /* as it ran when the root was kept; pid 0: it did not */
 } World;
 
 typedef struct WorldRun {
@@ -39,6 +41,10 @@ typedef struct WorldEnv {
 /* `id` tells worlds of one run apart. Reads PAWL_TESTING and the folder of the examples. 0 or a negative errno, told
  * on stderr. */
 int world_open(World *w, unsigned id);
+/* The foreign program: world_open() starts it; after what ended everything it is started again. */
+int world_start_foreign(World *w);
+/* The same for a spec that lies in `folder`, of the service `name`. No foreign program is started. */
+int world_open_for(World *w, unsigned id, const char *folder, const char *name);
 void world_close(World *w);
 
 /* An empty root, with what belongs to others in it; no program runs. */

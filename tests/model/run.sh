@@ -50,7 +50,9 @@ check() {
                      /max search depth too small|out of memory/ { short = 1 }
                      END { if (errors == "" || (short && errors == 0)) errors = "broken"
                            print errors, states + 0, seconds + 0 }' pan.out >result
-                rm -f pan pan.? pan.out.trail
+                [ ! -f "$1.pml.trail" ] || spin -t -p -DM="$2" "$1.pml" |
+                        awk -v commit="$(sed -n 's/^#define COMMIT //p' names.h)" -f "$here/schedule.awk" >schedule
+                rm -f pan pan.?
         ) || true
 }
 
@@ -111,5 +113,7 @@ while read -r model mutant; do
                 "$(rule "$model" "$mutant")"
         [ -z "$missed" ] || echo "$missed"
 done <"$work/list"
+# What tests/crash/trails.c replays on the real program; each once.
+cat "$work"/*/schedule 2>/dev/null | sort -u >"$work/schedules" || true
 echo "model: $held properties hold, $killed/$total mutants killed"
 exit $bad

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pawl-torture: the kill sweep on somebody's own spec, in a scratch root. Installed beside pawl-testing, the same pawl
+ * with crash points, which is what it kills; `pawl torture` runs it. It needs no root and touches nothing outside of its
+ * scratch root but what the service itself touches. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/crash/sweep.h"
+
+enum { QUICK_MSEC = 8000, WORD_SIZE = 128, EXIT_USAGE = 2, EXIT_SPEC = 10 };
+
+static const char usage[] = "usage: pawl torture [--quick] [--json] [--seed S] SPEC\n"
+                            "  --quick    as many points as fit into ten seconds\n"
+                            "  --seed S   which ones; a run prints its seed\n";
+
+typedef struct Torture {
+        const char *path, *file; /* the spec; its name in its folder */
+        char folder[PATH_MAX];
+        bool is_quick, is_json;
+        uint32_t seed;
+        char version[64]; /* that runs after a deploy; empty: none does */
+        uint64_t exposure_usec;
+        char name[64], apply[WORLD_LINE_SIZE], restart[WORLD_LINE_SIZE], remove[WORLD_LINE_SIZE],
+                upgrade[WORLD_LINE_SIZE];
+} Torture;
+
+/* ---- The spec ---- */
+
+static int fail(const Torture *t, int status, const char *what, const char *more) {
+        const char *code = status == EXIT_SPEC ? "spec" : "failed";
+
+        if (t->is_json) /* `more` is left to stderr: it may hold any character */
+                (void)printf(
+                        "{\"pawl\":1,\"command\":\"torture\",\"result\":null,\"warnings\":[],\"error\":{\"code\":\"%s\","
+                        "\"message\":\"%s\",\"hint\":null,\"exit\":%d}}\n",
+                        code, what, status);
+        (void)fprintf(stderr, "pawl: torture: %s%s%s\n", what, more[0] != 0 ? ":\n" : "", more);
+        return status;
+}
+
+/* Text behind "key": in an object of JSON, up to the quote. */
+static void text_of(const char *json, const char *key, char *ret, size_t size) {
+        const char *at = strstr(json, key);
+
+        ret[0] = 0;
+        if (at != NULL)
+                (void)snprintf(ret, size, "%.*s", (int)strcspn(at + strlen(key), "\""), at + strlen(key));
+}
+
+static uint64_t number_of(const char *json, const char *key) {
+        const char *at = strstr(json, key);
+
+        return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* Finds the folder and the name of the file in it: pawl is run there, so that relative sources are found. */
+static bool spec_find(Torture *t) {
+        char *slash;
+
+        if (realpath(t->path, t->folder) == NULL)
+                return false;
+        slash = strrchr(t->folder, '/');
+        t->file = slash + 1;
+        *slash = 0;
+        if (t->folder[0] == 0) /* it lies in / */
+                (void)snprintf(t->folder, sizeof t->folder, "/.");
+        return true;
+}
+
+/* Undisturbed, once: what the service is called, and what runs then. */
+static int spec_try(Torture *t, World *w) {
+        static WorldRun run;
+        char line[WORLD_LINE_SIZE];
+
+        (void)snprintf(line, sizeof line, "apply %s --json", t->file);
+        if (world_reset(w) < 0)
+                return fail(t, 1, "the scratch root could not be made", "");
+        world_pawl(w, "init", NULL, &run);
+        if (run.status == 0)
+                world_pawl(w, line, NULL, &run);
+        if (run.status != 0)
+                return fail(t, run.status == EXIT_SPEC ? EXIT_SPEC : 1,
+                            "the spec cannot be deployed in a scratch root, also when nobody disturbs it", run.output);
+        text_of(run.output, "\"service\": \"", t->name, sizeof t->name);
+        t->exposure_usec = number_of(run.output, "\"exposure_usec\":");
+        (void)service_count(w->root, t->version, sizeof t->version);
+        (void)snprintf(w->name, sizeof w->name, "%s", t->name);
+        (void)snprintf(t->apply, sizeof t->apply, "apply %s", t->file);
+        (void)snprintf(t->restart, sizeof t->restart, "restart %s", t->name);
+        (void)snprintf(t->remove, sizeof t->remove, "remove %s --yes", t->name);
+        service_end_all(w->root);
+        return t->name[0] != 0 ? 0 : fail(t, 1, "the answer of apply names no service", run.output);
+}
+
+/* ---- The flows ---- */
+
+enum { TORTURE_FLOWS = 6, LEARNING_MSEC = 1000 };
+
+typedef struct Row {
+        Flow flow;
+        SweepResult result;
+        uint64_t msec;
+        bool is_done, is_late; /* late: there was no time for it */
+} Row;
+
+static void rows_fill(const Torture *t, Row *rows) {
+        FlowState none = {NULL, PORT_UNASKED}, there = {t->version[0] != 0 ? t->version : NULL, PORT_UNASKED};
+        const Flow flows_of_spec[TORTURE_FLOWS] = {
+                {"deploy", {"init"}, t->apply, 0, none, there, FLOW_REPEATS, NULL},
+                {"recover-deploy", {"init"}, t->apply, 0, none, there, FLOW_REPEATS, "commit-before"},
+                {"remove", {t->apply}, t->remove, 0, there, none, 0, NULL},
+                {"restart", {t->apply}, t->restart, 0, there, there, 0, NULL},
+                {"recover-restart", {t->apply}, t->restart, 0, there, there, 0, "apply-after"},
+                {"recover-remove", {t->apply}, t->remove, 0, there, none, 0, "commit-before"},
+        };
+
+        for (size_t i = 0; i < TORTURE_FLOWS; i++)
+                rows[i] = (Row){.flow = flows_of_spec[i]};
+}
+
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void row_run(const Torture *t, World *w, Row *row, uint64_t budget_msec) {
+        const SweepOptions options = {.sample = 100,
+                                      .only_entry = t->is_quick,
+                                      .sample_exit = t->is_quick ? 0 : 10,
+                                      .seed = t->seed,
+                                      .n_workers = 1,
+                                      .budget_msec = budget_msec,
+                                      .is_quiet = t->is_json};
+        uint64_t start = now_msec();
+
+        row->is_done = sweep_flow(w, &row->flow, &options, &row->result);
+        row->msec = now_msec() - start;
+}
+
+/* ---- The report ---- */
+
+static void print_row(const char *name, const SweepResult *r, uint64_t msec, const char *more) {
+        (void)printf("%-16s %7" PRIu64 " %7" PRIu64 " %9" PRIu64 " %8.1f%s\n", name, r->n_points, r->n_runs,
+                     r->n_failures, (double)msec / 1000, more);
+}
+
+static void report_text(const Torture *t, const Row *rows, const SweepResult *all, uint64_t msec) {
+        (void)printf("%-16s %7s %7s %9s %8s\n", "flow", "points", "states", "failures", "seconds");
+        for (size_t i = 0; i < TORTURE_FLOWS; i++)
+                print_row(rows[i].flow.name, &rows[i].result, rows[i].msec,
+                          rows[i].is_late   ? "  no time for it"
+                          : rows[i].is_done ? ""
+                                            : "  NOT DONE");
+        print_row("total", all, msec, "");
+        (void)printf("exposure %.1f ms: from the first visible change of a deploy to its commit\n"
+                     "seed %" PRIu32 "\n",
+                     (double)t->exposure_usec / 1000, t->seed);
+}
+
+static void report_json(const Torture *t, const Row *rows, const SweepResult *all, bool is_done) {
+        (void)printf("{\"pawl\":1,\"command\":\"torture\",\"result\":{\"service\":\"%s\",\"flows\":[", t->name);
+        for (size_t i = 0; i < TORTURE_FLOWS; i++)
+                (void)printf("%s{\"flow\":\"%s\",\"points\":%" PRIu64 ",\"states\":%" PRIu64 ",\"failures\":%" PRIu64
+                             ",\"done\":%s}",
+                             i > 0 ? "," : "", rows[i].flow.name, rows[i].result.n_points, rows[i].result.n_runs,
+                             rows[i].result.n_failures, rows[i].is_done ? "true" : "false");
+        (void)printf("],\"points\":%" PRIu64 ",\"states\":%" PRIu64 ",\"failures\":%" PRIu64
+                     ",\"exposure_usec\":%" PRIu64 ",\"seed\":%" PRIu32
+                     ",\"done\":%s},\"warnings\":[],\"error\":null}\n",
+                     all->n_points, all->n_runs, all->n_failures, t->exposure_usec, t->seed,
+                     is_done ? "true" : "false");
+}
+
+static int torture(Torture *t, World *w) {
+        uint64_t start = now_msec();
+        Row rows[TORTURE_FLOWS];
+        SweepResult all = {0};
+        bool is_done = true;
+        int r = spec_try(t, w);
+
+        if (r != 0)
+                return r;
+        rows_fill(t, rows);
+        for (size_t i = 0; i < TORTURE_FLOWS; i++) {
+                uint64_t used = now_msec() - start, left = used < QUICK_MSEC ? QUICK_MSEC - used : 0;
+
+                rows[i].is_late = t->is_quick && i > 0 && left < 2 * LEARNING_MSEC;
+                if (rows[i].is_late)
+                        continue;
+                row_run(t, w, &rows[i], t->is_quick ? left / 3 + 1 : 0);
+                all.n_points += rows[i].result.n_points;
+                all.n_runs += rows[i].result.n_runs;
+                all.n_failures += rows[i].result.n_failures;
+                is_done = is_done && rows[i].is_done;
+        }
+        if (t->is_json)
+                report_json(t, rows, &all, is_done);
+        else
+                report_text(t, rows, &all, now_msec() - start);
+        return is_done && all.n_failures == 0 ? 0 : 1;
+}
+
+/* ---- Options ---- */
+
+static const struct option options[] = {{"quick", 0, NULL, 'q'},
+                                        {"json", 0, NULL, 'j'},
+                                        {"seed", 1, NULL, 'S'},
+                                        {NULL, 0, NULL, 0}};
+
+static bool parse(Torture *t, int argc, char **argv) {
+        bool is_fine = true;
+        int c;
+
+        (void)getrandom(&t->seed, sizeof t->seed, 0);
+        while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                t->is_quick |= c == 'q';
+                t->is_json |= c == 'j';
+                if (c == 'S')
+                        t->seed = (uint32_t)strtoul(optarg, NULL, 10);
+                is_fine = c != '?';
+        }
+        t->path = argv[optind];
+        return is_fine && optind + 1 == argc;
+}
+
+/* Beside this program, unless the environment names another. */
+static void find_testing(void) {
+        char path[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+
+        if (n <= 0)
+                return;
+        path[n] = 0;
+        (void)snprintf(strrchr(path, '/'), 32, "/pawl-testing");
+        (void)setenv("PAWL_TESTING", path, 0);
+}
+
+static World world;
+
+/* Interrupted: nothing of ours is left. */
+static void interrupted(int sig) {
+        world_close(&world);
+        _exit(128 + sig);
+}
+
+int main(int argc, char **argv) {
+        Torture t = {0};
+        int status;
+
+        if (!parse(&t, argc, argv)) {
+                (void)fputs(usage, stderr);
+                return EXIT_USAGE;
+        }
+        if (!spec_find(&t))
+                return fail(&t, EXIT_SPEC, "there is no such spec", t.path);
+        if (strpbrk(t.file, " \t") != NULL)
+                return fail(&t, EXIT_USAGE, "the name of the spec has a space in it", t.file);
+        find_testing();
+        (void)signal(SIGINT, interrupted);
+        (void)signal(SIGTERM, interrupted);
+        status = world_open_for(&world, (unsigned)getpid(), t.folder, "") < 0 ? 1 : torture(&t, &world);
+        world_close(&world);
+        return status;
+}
