@@ -17,8 +17,9 @@ static int config_write(Engine *e, Error *err) {
         _cleanup_free_ char *text = NULL;
         bool is_there = false;
         int r = fs_has(e->root, CONFIG_PATH, &is_there, err);
+        /* It may be what a process wrote that died before its fsync. */
         if (is_there)
-                return 0;
+                return fs_sync_parent(e->root, CONFIG_PATH, err);
         if (r == 0)
                 r = config_template(&text, err);
         return r < 0 ? r : fs_replace_durably(e->root, CONFIG_PATH, text, strlen(text), 0644, err);

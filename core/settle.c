@@ -275,9 +275,11 @@ int settle_finish(Settle *s, Error *err) {
 static int tidy_step(Settle *s, uint32_t i, Error *why) {
         const Step *step = &s->trail->plan->steps[i];
         Host host = engine_host(s->engine, s->trail->tx, i, false);
+        host.is_recovery = s->is_recovery;
         if (step->manager->tidy(&host, step->args, s->trail->steps[i].before, why) == 0)
                 return 0;
         engine_say(s->engine, LOG_NOTE, "%s; trying again", why->message);
+        host.is_recovery = true; /* the first try may have removed it, and not synced that */
         return step->manager->tidy(&host, step->args, s->trail->steps[i].before, why);
 }
 

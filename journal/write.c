@@ -393,6 +393,9 @@ int journal_room(Journal *j, StoreTxn *t, uint64_t wanted, uint64_t *ret, Error 
                 if (fs_reserve(store_fd(j->store), (off_t)(used + MAX(wanted, j->preallocate)), NULL) < 0 &&
                     fs_reserve(store_fd(j->store), (off_t)(used + wanted), NULL) < 0)
                         break;
+                /* A power cut may take the blocks back and leave the disk to others: fdatasync does not keep them. */
+                if (fs_sync_fd(store_fd(j->store), NULL) < 0)
+                        break;
         }
         /* The disk is full: what a checkpoint freed inside of the file counts too. LMDB shows its free list to
          * readers only. */

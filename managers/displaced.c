@@ -269,5 +269,7 @@ int displaced_tidy(const Displaced *d, Error *err) {
         bool is_known = wanted_is(&d->before, &v.at_staged) || wanted_is(&d->after, &v.at_staged);
         /* Died between an exchange and finding out that it displaced someone else's. */
         r = is_displaced && !is_known ? conflict_keep(d->host, v.staged, d->path, err) : remove_name(d, v.staged, err);
-        return r < 0 ? r : remove_second_names(d, err);
+        if (r == 0)
+                r = remove_second_names(d, err);
+        return r == 0 && d->host->is_recovery ? fs_sync_parent(d->host->root, d->path, err) : r;
 }

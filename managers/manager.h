@@ -64,6 +64,7 @@ typedef struct Host {
         uint64_t deadline_usec; /* on CLOCK_BOOTTIME; 0: none */
         /* Non-zero: stop at the next safe point with -ECANCELED; NULL while putting back. */
         const volatile sig_atomic_t *cancel;
+        bool is_recovery;       /* a dead process was here: what is gone may be gone in memory only (tidy) */
         bool is_forced;         /* a person decided (--restore): revert also what is foreign */
         const Value *config;    /* host configuration as a map; borrowed */
         const HostCalls *calls; /* may be NULL */

@@ -58,8 +58,13 @@ static int prune_one(const Host *host, const Releases *releases, const char *ver
                 r = fs_remove_tree(host->root, trash, err);
         if (r == 0)
                 r = fs_stat(host->root, release, &st, err);
+        if (r == -ENOENT) {
+                /* Who deleted it may have died before that was durable. */
+                r = fs_sync_parent(host->root, release, err);
+                return r < 0 ? r : is_left_over;
+        }
         if (r < 0)
-                return r == -ENOENT ? is_left_over : r;
+                return r;
         if (st.st_ino == releases->current.st_ino && st.st_dev == releases->current.st_dev) {
                 host_log(host, LOG_NOTE, "the release \"%s\" is in use and is kept", version);
                 return 0;

@@ -287,7 +287,7 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
                 return error_no_memory(err);
         bool is_there = false;
         int r = fs_has(host->root, staged, &is_there, err);
-        return is_there ? revert(host, args, before, err) : r;
+        return is_there || (r == 0 && host->is_recovery) ? revert(host, args, before, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

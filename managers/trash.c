@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/displaced.h"
 #include "managers/trash.h"
@@ -66,7 +67,7 @@ static int view_look(const Host *host, const Value *args, const Value *before, V
         if (r < 0 && r != -ENOENT)
                 return r;
         v->is_at_path = r == 0;
-        v->is_captured = v->is_at_path && (int64_t)st.st_ino == value_get_int(before, "inode", -1) &&
+        v->is_captured = v->is_at_path && (int64_t)fault_inode(st.st_ino) == value_get_int(before, "inode", -1) &&
                          (int64_t)(st.st_mode & S_IFMT) == value_get_int(before, "type", -1);
         r = fs_stat(host->root, v->trash, &st, err);
         if (r < 0 && r != -ENOENT)
@@ -95,7 +96,7 @@ static int capture(const Host *host, const Value *args, Value **ret_before, Erro
         if (r == 0 && found == 0)
                 r = value_set_int(before, "type", st.st_mode & S_IFMT, err);
         if (r == 0 && found == 0)
-                r = value_set_int(before, "inode", (int64_t)st.st_ino, err);
+                r = value_set_int(before, "inode", (int64_t)fault_inode(st.st_ino), err);
         if (r == 0)
                 *ret_before = TAKE_PTR(before);
         return r;
@@ -170,7 +171,7 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
                 return error_no_memory(err);
         bool is_there = false;
         int r = fs_has(host->root, trash, &is_there, err);
-        return is_there ? fs_remove_tree(host->root, trash, err) : r;
+        return is_there || (r == 0 && host->is_recovery) ? fs_remove_tree(host->root, trash, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

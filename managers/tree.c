@@ -268,7 +268,7 @@ static int tidy(const Host *host, const Value *args, const Value *before, Error 
                 return error_no_memory(err);
         bool is_there = false;
         int r = fs_has(host->root, staged, &is_there, err);
-        return is_there ? fs_remove_tree(host->root, staged, err) : r;
+        return is_there || (r == 0 && host->is_recovery) ? fs_remove_tree(host->root, staged, err) : r;
 }
 
 static int describe(const Value *args, char **ret, Error *err) {

@@ -39,6 +39,19 @@ void fault_point(const char *name) {
                 (void)kill(getpid(), SIGKILL);
 }
 
+uint64_t fault_inode(uint64_t inode) {
+        const char *path = getenv("PAWL_TEST_INODES");
+        FILE *file = path ? fopen(path, "re") : NULL;
+        unsigned long long is, was;
+        uint64_t former = inode;
+        while (file && fscanf(file, "%llu %llu", &is, &was) == 2)
+                if (is == inode)
+                        former = was;
+        if (file)
+                (void)fclose(file);
+        return former;
+}
+
 bool mutant_is(const char *name) {
         const char *wanted = getenv("PAWL_MUTANT");
         return wanted && strcmp(wanted, name) == 0;
