@@ -9,6 +9,10 @@
  *   O8 the host is usable: the flow done again ends as after  O9 in time, without a crash
  *   O10 no secret where others read
  *
+ * After a power cut recovery also starts what should run, in transactions of its own: they have to end, and are not
+ * looked at otherwise. A step at which recovery was cut off three times is held, by its rule, until a person asks for
+ * the transaction; the judge then asks.
+ *
  * The costly ones are asked once for each state: files that compare equal, and the same records. */
 #pragma once
 
@@ -31,6 +35,9 @@ typedef struct JudgeCase {
         const char *output; /* what the flow said before it died, */
         int status;         /* and its exit status; -1: it was killed */
         const char *mutant; /* for the recovering process; NULL: none */
+        bool is_power;      /* the power went: what ran is gone, and this is another boot */
+        uint64_t tx;        /* then: the flow's own transaction, if the journal holds its BEGIN; 0: it does not */
+        unsigned n_asked;   /* out: how often a person had to ask */
         const char *oracle; /* out: which one objects; static */
         char text[JUDGE_TEXT_SIZE];
 } JudgeCase;

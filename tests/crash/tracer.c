@@ -678,3 +678,30 @@ int tracer_run(const TracerSpec *spec, TracerResult *ret_result) {
 int tracer_read(const TracerEvent *event, uint64_t address, void *ret_data, size_t size) {
         return call_read_memory(event->pid, address, ret_data, size);
 }
+
+uint64_t tracer_program(const TracerEvent *event) {
+        char name[64], line[512];
+        unsigned long long start = 0;
+        FILE *file;
+
+        (void)snprintf(name, sizeof name, "/proc/%d/maps", event->pid);
+        file = fopen(name, "re");
+        if (file == NULL)
+                return 0;
+        if (fgets(line, sizeof line, file) != NULL) /* the program itself comes first */
+                (void)sscanf(line, "%llx-", &start);
+        (void)fclose(file);
+        return start;
+}
+
+void tracer_stack(const TracerEvent *event, uint64_t *ret, size_t n) {
+        uint64_t frame = regs_frame(event->pid), pair[2];
+
+        memset(ret, 0, n * sizeof *ret);
+        for (size_t i = 0; i < n; i++) {
+                if (frame == 0 || call_read_memory(event->pid, frame, pair, sizeof pair) < 0 || pair[0] <= frame)
+                        return;
+                ret[i] = pair[1];
+                frame = pair[0];
+        }
+}

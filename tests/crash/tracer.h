@@ -117,3 +117,9 @@ int tracer_end_released(TracerResult *result);
 
 /* Reads the memory of the event's process, from on_event only. Returns 0 or a negative errno (-EFAULT if cut short). */
 int tracer_read(const TracerEvent *event, uint64_t address, void *ret_data, size_t size);
+
+/* Where the program of the event's process lies in its memory; 0: it cannot be told. From on_event only, as above. */
+uint64_t tracer_program(const TracerEvent *event);
+/* Who called: return addresses by the chain of frame pointers, innermost first, filled up with 0. The function that made
+ * the call itself may be missing. */
+void tracer_stack(const TracerEvent *event, uint64_t *ret, size_t n);

@@ -36,6 +36,13 @@ int regs_set_result(pid_t tid, int64_t value) {
         return poke(tid, offsetof(struct user_regs_struct, rax), (uint64_t)value);
 }
 
+uint64_t regs_frame(pid_t tid) {
+        struct user_regs_struct regs;
+        struct iovec iov = {&regs, sizeof regs};
+
+        return ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov) < 0 ? 0 : regs.rbp;
+}
+
 #elif defined(__aarch64__)
 
 #ifndef NT_ARM_SYSTEM_CALL
@@ -63,6 +70,13 @@ int regs_set_argument(pid_t tid, unsigned index, uint64_t value) {
 
 int regs_set_result(pid_t tid, int64_t value) {
         return regs_set_argument(tid, 0, (uint64_t)value);
+}
+
+uint64_t regs_frame(pid_t tid) {
+        struct user_regs_struct regs;
+        struct iovec iov = {&regs, sizeof regs};
+
+        return ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov) < 0 ? 0 : regs.regs[29];
 }
 
 #else

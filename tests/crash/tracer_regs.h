@@ -17,3 +17,6 @@ int regs_set_argument(pid_t tid, unsigned index, uint64_t value);
 
 /* At exit: what the program is told. */
 int regs_set_result(pid_t tid, int64_t value);
+
+/* The frame pointer; 0: it cannot be read. */
+uint64_t regs_frame(pid_t tid);

@@ -13,7 +13,7 @@
 
 #include "tests/crash/tree.h"
 
-static char *read_whole(const char *path, size_t *ret_size) {
+char *tree_read(const char *path, size_t *ret_size) {
         struct stat st;
         char *text;
         ssize_t n;
@@ -53,7 +53,7 @@ static int each_name(const char *path, int (*each)(const char *path, const char 
 
 static int copy_file(const char *from, const char *to, mode_t mode) {
         size_t size = 0;
-        char *text = read_whole(from, &size);
+        char *text = tree_read(from, &size);
         int fd = text != NULL ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
         int r = fd < 0 || write(fd, text, size) != (ssize_t)size || fchmod(fd, mode & 07777) < 0 ? -EIO : 0;
 
@@ -133,7 +133,7 @@ static uint64_t fnv(const char *text, size_t size) {
 
 unsigned long long tree_hash_file(const char *path) {
         size_t size = 0;
-        char *text = read_whole(path, &size);
+        char *text = tree_read(path, &size);
         uint64_t hash = text != NULL ? fnv(text, size) : 0;
 
         free(text);
@@ -176,7 +176,7 @@ static void describe_content(const char *full, const struct stat *st, char *ret,
                 link[n > 0 ? n : 0] = 0;
                 (void)snprintf(ret, n_ret, " -> %s", link);
         }
-        if (!S_ISREG(st->st_mode) || (text = read_whole(full, &size)) == NULL)
+        if (!S_ISREG(st->st_mode) || (text = tree_read(full, &size)) == NULL)
                 return;
         if (strcmp(name, ".pawl-release") == 0)
                 without_mark(text, &size);
@@ -282,7 +282,7 @@ static int search_name(const char *path, const char *name, void *userdata) {
         if (S_ISDIR(st.st_mode))
                 return each_name(full, search_name, userdata);
         if (!S_ISREG(st.st_mode) || (search->only_readable && (st.st_mode & S_IROTH) == 0) ||
-            (text = read_whole(full, &size)) == NULL)
+            (text = tree_read(full, &size)) == NULL)
                 return 0;
         r = memmem(text, size, search->text, strlen(search->text)) != NULL;
         if (r != 0)

@@ -23,6 +23,8 @@ char *tree_lines(const char *root, const char *const *paths, TreeDetail detail);
 /* Writes "only here: LINE" for what differs, a few lines. Returns whether the two are equal. */
 bool tree_diff(const char *wanted, const char *found, char *ret_text, size_t size);
 
+/* A file's content with a NUL behind it, owned by the caller. NULL: it cannot be read. */
+char *tree_read(const char *path, size_t *ret_size);
 /* A 64-bit FNV-1a of a file's content; 0: it cannot be read. */
 unsigned long long tree_hash_file(const char *path);
 /* Finds a file below root in which `text` stands. With only_readable, files that not everybody may read are passed

@@ -53,7 +53,7 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
         static const char *const kept[] = {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TMPDIR"};
         static char root_flag[] = "--root";
         size_t n = 0, used = 0;
-        char *rest;
+        char *rest, boot[16];
 
         (void)snprintf(l->text, sizeof l->text, "%s", text);
         l->words[n++] = w->pawl;
@@ -73,6 +73,11 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
                 add_variable(l, &n, &used, "PAWL_CRASH_AT", env->crash_at);
                 add_variable(l, &n, &used, "PAWL_PAUSE_AT", env->pause_at);
         }
+        if (w->boot > 0) {
+                (void)snprintf(boot, sizeof boot, "%u", w->boot);
+                add_variable(l, &n, &used, "PAWL_TEST_BOOT", boot);
+        }
+        add_variable(l, &n, &used, "PAWL_TEST_INODES", w->inodes[0] != 0 ? w->inodes : NULL);
         l->environment[n] = NULL;
 }
 

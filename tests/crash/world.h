@@ -23,8 +23,10 @@ typedef struct World {
         char name[64];       /* the service's */
         bool is_users;       /* somebody's own spec, in `files`: in the environment it was given, not in ours */
         int ports[PORT_COUNT];
-        pid_t foreign;   /* a program that has nothing to do with pawl; 0: there is none */
-        Service service; /* as it ran when the root was kept; pid 0: it did not */
+        unsigned boot;                /* power cuts so far: every pawl believes in as many other boots */
+        char inodes[WORLD_PATH_SIZE]; /* names a file that gives files their former numbers (fault.h); "": none */
+        pid_t foreign;                /* a program that has nothing to do with pawl; 0: there is none */
+        Service service;              /* as it ran when the root was kept; pid 0: it did not */
 } World;
 
 typedef struct WorldRun {
