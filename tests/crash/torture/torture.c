@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -246,11 +248,35 @@ static void find_testing(void) {
 }
 
 static World world;
+static volatile sig_atomic_t interrupted_by;
 
-/* Interrupted: nothing of ours is left. */
 static void interrupted(int sig) {
-        world_close(&world);
-        _exit(128 + sig);
+        interrupted_by = sig;
+}
+
+/* In a child, so that whatever happens to it somebody is left to clean up. */
+static int supervise(Torture *t) {
+        const struct sigaction action = {.sa_handler = interrupted};
+        int status = 0;
+        pid_t pid;
+
+        (void)sigaction(SIGINT, &action, NULL);
+        (void)sigaction(SIGTERM, &action, NULL);
+        (void)fflush(stdout);
+        pid = fork();
+        if (pid == 0) {
+                (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                exit(torture(t, &world));
+        }
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && interrupted_by == 0)
+                ;
+        if (pid > 0 && interrupted_by != 0) {
+                (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, NULL, 0);
+                return 128 + interrupted_by;
+        }
+        return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 int main(int argc, char **argv) {
@@ -266,9 +292,7 @@ int main(int argc, char **argv) {
         if (strpbrk(t.file, " \t") != NULL)
                 return fail(&t, EXIT_USAGE, "the name of the spec has a space in it", t.file);
         find_testing();
-        (void)signal(SIGINT, interrupted);
-        (void)signal(SIGTERM, interrupted);
-        status = world_open_for(&world, (unsigned)getpid(), t.folder, "") < 0 ? 1 : torture(&t, &world);
+        status = world_open_for(&world, (unsigned)getpid(), t.folder, "") < 0 ? 1 : supervise(&t);
         world_close(&world);
         return status;
 }
