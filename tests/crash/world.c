@@ -189,7 +189,7 @@ static void choose_ports(World *w) {
         uint16_t number = 0;
         int port;
 
-        (void)getrandom(&number, sizeof number, 0);
+        (void)!getrandom(&number, sizeof number, 0);
         port = 12000 + number % 18000;
         for (int i = 0; i < PORT_COUNT; port++)
                 if (port_is_free(port))
@@ -261,7 +261,7 @@ int world_start_foreign(World *w) {
         w->foreign = fork();
         if (w->foreign == 0) {
                 (void)setsid();
-                (void)freopen("/dev/null", "w", stdout);
+                (void)!freopen("/dev/null", "w", stdout);
                 (void)execve(program, arguments, environment);
                 _exit(127);
         }

@@ -223,7 +223,7 @@ static bool parse(Torture *t, int argc, char **argv) {
         bool is_fine = true;
         int c;
 
-        (void)getrandom(&t->seed, sizeof t->seed, 0);
+        (void)!getrandom(&t->seed, sizeof t->seed, 0);
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 t->is_quick |= c == 'q';
                 t->is_json |= c == 'j';
