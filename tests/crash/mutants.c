@@ -133,6 +133,16 @@ static bool try_disk(const Mutant *mutant, Catch *ret) {
         return judge_status(run_beside(program, words, NULL, NULL), program, mutant->flows, ret);
 }
 
+static bool try_power(const Mutant *mutant, Catch *ret) {
+        char program[] = "crash.power", lint[] = "--lint", flag[] = "--mutant", name[64], flow_flag[] = "--flow",
+             flow[64];
+        char *words[] = {program, lint, flag, name, flow_flag, flow, NULL};
+
+        (void)snprintf(name, sizeof name, "%s", mutant->name);
+        (void)snprintf(flow, sizeof flow, "%s", mutant->flows);
+        return judge_status(run_beside(program, words, NULL, NULL), program, flow, ret);
+}
+
 /* A test that fails anyhow notices nothing. */
 static bool try_unit(const Mutant *mutant, Catch *ret) {
         char list[256], *rest;
@@ -157,6 +167,8 @@ static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *re
                 return try_two(mutant, ret);
         case MUTANT_DISK:
                 return try_disk(mutant, ret);
+        case MUTANT_POWER:
+                return try_power(mutant, ret);
         case MUTANT_UNIT:
                 return try_unit(mutant, ret);
         case MUTANT_RUN:
@@ -187,7 +199,7 @@ bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t see
 /* clang-format off */
 static const char *const tiers[] = {
         [MUTANT_RUN] = "kill",  [MUTANT_RECOVER] = "kill", [MUTANT_BOTH] = "kill",           [MUTANT_TWO] = "two",
-        [MUTANT_DISK] = "disk", [MUTANT_UNIT] = "unit",    [MUTANT_ELSEWHERE] = "elsewhere", [MUTANT_HARMLESS] = "harmless",
+        [MUTANT_DISK] = "disk", [MUTANT_POWER] = "power", [MUTANT_UNIT] = "unit",    [MUTANT_ELSEWHERE] = "elsewhere", [MUTANT_HARMLESS] = "harmless",
 };
 /* clang-format on */
 
@@ -228,7 +240,7 @@ static void print_sum(const char *tier) {
 }
 
 bool mutants_report(void) {
-        static const char *const shown[] = {"kill", "two", "disk", "unit"};
+        static const char *const shown[] = {"kill", "two", "disk", "power", "unit"};
         bool is_fine = true;
 
         for (size_t i = 0; i < N_MUTANTS; i++) {

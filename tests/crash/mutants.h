@@ -11,6 +11,7 @@ typedef enum MutantReach {
         MUTANT_BOTH,      /* these three: noticed by the sweep of crash.kill */
         MUTANT_TWO,       /* shows only when two pawls meet: crash.two knows the scenario */
         MUTANT_DISK,      /* shows only when a real file system is cut: crash.disk */
+        MUTANT_POWER,     /* shows only on a disk that is weaker than any: the lint of crash.power */
         MUTANT_UNIT,      /* a unit test fails with it */
         MUTANT_ELSEWHERE, /* noticed by what is too slow for here; the text of its rule says by what */
         MUTANT_HARMLESS,  /* no mistake: it must make no difference */
