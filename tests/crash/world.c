@@ -72,6 +72,9 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
                 add_variable(l, &n, &used, "PAWL_MUTANT", env->mutant);
                 add_variable(l, &n, &used, "PAWL_CRASH_AT", env->crash_at);
                 add_variable(l, &n, &used, "PAWL_PAUSE_AT", env->pause_at);
+                add_variable(l, &n, &used, "LD_PRELOAD", env->preload);
+                add_variable(l, &n, &used, "ALLOC_FAIL_AT", env->alloc_fail_at);
+                add_variable(l, &n, &used, "ALLOC_COUNT_TO", env->alloc_count_to);
         }
         if (w->boot > 0) {
                 (void)snprintf(boot, sizeof boot, "%u", w->boot);

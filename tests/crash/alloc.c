@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* crash.alloc: the N-th allocation of every flow fails, pawl's own or a library's. pawl ends by an error (or did not
+ * need it), never by a signal, and what it left is put back by itself or by recovery. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "tests/crash/crew.h"
+#include "tests/crash/judge.h"
+
+static const char usage[] = "usage: crash.alloc [OPTION]...\n"
+                            "  --flow NAME  only this flow\n"
+                            "  --at N       only this allocation\n"
+                            "  --cases N    how many of each flow\n"
+                            "  --full       every allocation\n"
+                            "  --seed S     which ones\n"
+                            "  --jobs J     worlds at a time\n";
+
+typedef struct AllocOptions {
+        const char *flow;
+        uint64_t at, n_cases;
+        uint32_t seed;
+        unsigned n_jobs;
+} AllocOptions;
+
+typedef struct Alloc {
+        const AllocOptions *options;
+        World *world;
+        Judge judge;
+        WorldRun run;
+        char both[2 * WORLD_OUTPUT_SIZE];
+        uint64_t n_allocations; /* of an undisturbed run */
+} Alloc;
+
+/* Puts the root back and runs the flow, or the recovery of its crash, with the N-th allocation failing; 0: none. */
+static bool run(Alloc *a, uint64_t n) {
+        const Flow *flow = a->judge.flow;
+        const WorldEnv crash = {.crash_at = flow->crash_at};
+        char at[64], to[WORLD_PATH_SIZE + 32];
+        const WorldEnv env = {.preload = ALLOC_SHIM, .alloc_fail_at = at, .alloc_count_to = to};
+        static WorldRun died;
+
+        (void)snprintf(at, sizeof at, "%" PRIu64, n);
+        (void)snprintf(to, sizeof to, "%s/allocations", a->world->base);
+        if (world_restore(a->world) < 0)
+                return false;
+        died.output[0] = 0;
+        if (flow->crash_at != NULL)
+                world_pawl(a->world, flow->command, &crash, &died);
+        world_pawl(a->world, flow->crash_at != NULL ? "recover" : flow->command, &env, &a->run);
+        (void)snprintf(a->both, sizeof a->both, "%s%s", died.output, a->run.output);
+        return true;
+}
+
+static bool count(Alloc *a) {
+        char path[WORLD_PATH_SIZE + 16];
+        unsigned long n = 0;
+        FILE *file;
+
+        if (!run(a, 0))
+                return false;
+        (void)snprintf(path, sizeof path, "%s/allocations", a->world->base);
+        file = fopen(path, "re");
+        if (file != NULL && fscanf(file, "%lu", &n) == 1)
+                a->n_allocations = n;
+        if (file != NULL)
+                (void)fclose(file);
+        if (a->n_allocations == 0)
+                (void)fprintf(stderr, "crash: %s: no allocations were counted: %.500s\n", a->judge.flow->name,
+                              a->run.output);
+        return a->n_allocations > 0;
+}
+
+/* Libraries that cannot do without memory: their death is one like any other, and recovery must mend it. */
+static bool is_anothers_fault(const Alloc *a) {
+        static const struct {
+                const char *name, *why;
+        } fragile[] = {
+                {"libcrypto.so", "OpenSSL 3.0 takes a lock that it could not allocate"},
+        };
+
+        for (size_t i = 0; i < sizeof fragile / sizeof *fragile; i++)
+                if (strstr(a->run.output, fragile[i].name) != NULL)
+                        return true;
+        return false;
+}
+
+static bool has_crashed(const Alloc *a) {
+        return a->run.status > 128 || strstr(a->run.output, "AddressSanitizer") != NULL ||
+               strstr(a->run.output, "runtime error") != NULL;
+}
+
+static bool ended_by_itself(const Alloc *a, JudgeCase *c) {
+        if (a->run.status >= 0 && (!has_crashed(a) || is_anothers_fault(a)))
+                return true;
+        c->oracle = "F1 ends";
+        (void)snprintf(c->text, sizeof c->text, "%s: %.1500s", a->run.status < 0 ? "it hangs" : "a signal",
+                       a->run.output);
+        return false;
+}
+
+static bool run_case(Alloc *a, uint64_t n, CrewRow *row) {
+        const Flow *flow = a->judge.flow;
+        JudgeCase c = {.output = a->both, .status = -1};
+
+        if (!run(a, n))
+                return false;
+        row->n_runs++;
+        row->n_states++;
+        c.status = flow->crash_at != NULL || has_crashed(a) ? -1 : a->run.status;
+        if (ended_by_itself(a, &c) && judge_case(&a->judge, &c))
+                return true;
+        row->n_failures++;
+        (void)printf("FAILED %s, allocation %" PRIu64 ": %s\n    %.2000s\n    it said: %.600s\n"
+                     "    again: crash.alloc --flow %s --at %" PRIu64 "\n",
+                     flow->name, n, c.oracle, c.text, a->run.output, flow->name, n);
+        return true;
+}
+
+static bool alloc_flow(World *world, unsigned row, unsigned worker, CrewRow *ret, void *userdata) {
+        const AllocOptions *o = userdata;
+        static Alloc a;
+        bool is_done;
+
+        a = (Alloc){.options = o, .world = world};
+        is_done = judge_open(&a.judge, world, &flows[row]) && count(&a);
+        ret->n_points = worker == 0 ? a.n_allocations : 0;
+        for (uint64_t i = 0; is_done && i < (o->n_cases < a.n_allocations ? o->n_cases : a.n_allocations); i++) {
+                uint64_t n = o->n_cases < a.n_allocations ? 1 + crew_hash(i, o->seed + row) % a.n_allocations : i + 1;
+
+                if (i % o->n_jobs == worker)
+                        is_done = run_case(&a, o->at != 0 ? o->at : n, ret);
+        }
+        judge_close(&a.judge);
+        service_end_all(world->root);
+        return is_done;
+}
+
+enum { OPT_FLOW = 'f', OPT_AT = 'a', OPT_CASES = 'n', OPT_FULL = 'F', OPT_SEED = 'S', OPT_JOBS = 'j' };
+
+static const struct option options[] = {
+        {"flow", 1, NULL, OPT_FLOW}, {"at", 1, NULL, OPT_AT},     {"cases", 1, NULL, OPT_CASES},
+        {"full", 0, NULL, OPT_FULL}, {"seed", 1, NULL, OPT_SEED}, {"jobs", 1, NULL, OPT_JOBS},
+        {NULL, 0, NULL, 0},
+};
+
+static bool take_option(AllocOptions *o, int c) {
+        uint64_t number = c != OPT_FLOW && optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
+
+        if (c == OPT_FLOW)
+                o->flow = optarg;
+        if (c == OPT_AT) {
+                o->at = number;
+                o->n_cases = o->n_jobs = 1;
+        }
+        if (c == OPT_CASES || c == OPT_FULL)
+                o->n_cases = c == OPT_FULL ? UINT64_MAX : number;
+        if (c == OPT_SEED)
+                o->seed = (uint32_t)number;
+        if (c == OPT_JOBS)
+                o->n_jobs = (unsigned)number;
+        return c != '?' && (o->flow == NULL || flow_find(o->flow) != NULL);
+}
+
+static bool parse(AllocOptions *o, int argc, char **argv) {
+        bool is_fine;
+        int c;
+
+        *o = (AllocOptions){.n_jobs = 2};
+        is_fine = getrandom(&o->seed, sizeof o->seed, 0) == sizeof o->seed;
+        while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+                is_fine = take_option(o, c);
+        return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;
+}
+
+/* The sanitizer wants to be the first library. What a library of others leaks when memory ends is not ours. */
+static void allow_the_shim(void) {
+        char text[512];
+        const char *given = getenv("ASAN_OPTIONS");
+
+        (void)snprintf(text, sizeof text, "%s%sverify_asan_link_order=0:detect_leaks=0", given != NULL ? given : "",
+                       given != NULL ? ":" : "");
+        if (given != NULL)
+                (void)setenv("ASAN_OPTIONS", text, 1);
+}
+
+int main(int argc, char **argv) {
+        enum { CASES_SLOW = 8, FLOWS_SLOW = 4, CASES_QUICK = 20 }; /* one flow of four: each has to be learnt first */
+        static const char *names[CREW_ROWS_MAX];
+        static bool is_left_out[CREW_ROWS_MAX];
+        AllocOptions o;
+        bool is_fine, is_slow;
+
+        if (!parse(&o, argc, argv)) {
+                (void)fputs(usage, stderr);
+                return 2;
+        }
+        allow_the_shim();
+        is_slow = o.n_cases == 0 && crew_is_slow();
+        if (o.n_cases == 0)
+                o.n_cases = is_slow ? CASES_SLOW : CASES_QUICK;
+        for (unsigned i = 0; i < n_flows && i < CREW_ROWS_MAX; i++) {
+                names[i] = flows[i].name;
+                is_left_out[i] = o.flow != NULL ? strcmp(o.flow, flows[i].name) != 0
+                                                : is_slow && crew_hash(i, o.seed) % FLOWS_SLOW != 0;
+        }
+        is_fine = crew_run(&(Crew){.tier = "alloc",
+                                   .names = names,
+                                   .is_left_out = is_left_out,
+                                   .n_rows = n_flows,
+                                   .n_workers = o.n_jobs,
+                                   .work = alloc_flow,
+                                   .userdata = &o});
+        (void)printf("seed %" PRIu32 "\n", o.seed);
+        return is_fine ? 0 : 1;
+}
