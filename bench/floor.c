@@ -5,21 +5,27 @@
  * back.
  *
  *   bench-floor init ROOT                    the directories and the database that are there before a deploy
+ *   bench-floor init-upgrade ROOT            and those that are there before an upgrade
  *   bench-floor deploy ROOT PROGRAM PORT
+ *   bench-floor upgrade ROOT PROGRAM PORT UNIT   another release, one restart of the unit by systemd, until somebody listens on the port
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <systemd/sd-bus.h>
 #include <unistd.h>
 
-enum { PREALLOCATED = 4 << 20, RECORD_SIZE = 900, BLOCK = 1 << 18, N_COMMITS = 12 };
+enum { PREALLOCATED = 4 << 20, RECORD_SIZE = 900, BLOCK = 1 << 18, N_COMMITS = 12, N_COMMITS_UPGRADE = 6 };
 
 static MDB_env *env;
 static MDB_dbi dbi;
@@ -126,14 +132,14 @@ static void copy_hashed(const char *from, const char *to) {
         close(out);
 }
 
-static void make_release(const char *program) {
+static void make_release(const char *program, const char *path) {
         static const char text[250] = "";
         must(mkdir("opt/pawl/web/releases/.staged", 0755) == 0, "staging");
         copy_hashed(program, "opt/pawl/web/releases/.staged/web");
         write_file("opt/pawl/web/releases/.staged/.manifest", text, 71);
         write_file("opt/pawl/web/releases/.staged/.release", text, sizeof(text));
         sync_dir("opt/pawl/web/releases/.staged");
-        publish("opt/pawl/web/releases", "opt/pawl/web/releases/.staged", "opt/pawl/web/releases/v1");
+        publish("opt/pawl/web/releases", "opt/pawl/web/releases/.staged", path);
 }
 
 /* The child waits until it is known to the disk, then becomes the program. */
@@ -190,7 +196,7 @@ static void deploy(const char *program, const char *port) {
         commit();
         make_dir("var/lib/pawl-data", "var/lib/pawl-data/web", 0750);
         commit();
-        make_release(program);
+        make_release(program, "opt/pawl/web/releases/v1");
         commit(); /* the debt: it changes nothing now */
         commit();
         replace_file("etc/pawl/web", "etc/pawl/web/env", text, 10);
@@ -206,6 +212,79 @@ static void deploy(const char *program, const char *port) {
         must(n_commits == N_COMMITS, "commits");
         append_segment();
         replace_file("var/lib/pawl", "var/lib/pawl/journal.head", text, 64);
+}
+
+/* ---- The upgrade ---- */
+
+static void must_bus(int r, const char *what) {
+        if (r < 0)
+                errno = -r;
+        must(r >= 0, what);
+}
+
+static int job_removed(sd_bus_message *m, void *data, sd_bus_error *error) {
+        const char *job = NULL, *unit = NULL, *result = NULL;
+        uint32_t id;
+        (void)error;
+        must_bus(sd_bus_message_read(m, "uoss", &id, &job, &unit, &result), "JobRemoved");
+        if (strcmp(unit, *(const char **)data) == 0) {
+                must(strcmp(result, "done") == 0, "the restart");
+                *(const char **)data = NULL;
+        }
+        return 0;
+}
+
+static void restart(const char *unit) {
+        static const char path[] = "/org/freedesktop/systemd1", manager[] = "org.freedesktop.systemd1.Manager";
+        sd_bus *bus = NULL;
+        const char *waits_for = unit;
+        must_bus(sd_bus_new(&bus), "sd_bus_new");
+        must_bus(sd_bus_set_address(bus, "unix:path=/run/systemd/private"), "address");
+        must_bus(sd_bus_start(bus), "systemd");
+        must_bus(sd_bus_match_signal(bus, NULL, NULL, path, manager, "JobRemoved", job_removed, &waits_for), "match");
+        must_bus(sd_bus_call_method(bus, NULL, path, manager, "Subscribe", NULL, NULL, ""), "Subscribe");
+        must_bus(sd_bus_call_method(bus, NULL, path, manager, "RestartUnit", NULL, NULL, "ss", unit, "replace"), unit);
+        while (waits_for) {
+                int r = sd_bus_process(bus, NULL);
+                must_bus(r, "systemd");
+                if (r == 0 && waits_for)
+                        must_bus(sd_bus_wait(bus, UINT64_MAX), "systemd");
+        }
+        sd_bus_close_unref(bus);
+}
+
+static void wait_for_listener(const char *port) {
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)strtol(port, NULL, 10)),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        for (int r = -1; r < 0;) {
+                int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                must(fd >= 0, "socket");
+                r = connect(fd, (struct sockaddr *)&address, sizeof(address));
+                must(r == 0 || errno == ECONNREFUSED, port);
+                close(fd);
+                if (r < 0)
+                        usleep(500);
+        }
+}
+
+/* The unit file stays as it is: systemd need not read it again. */
+static void upgrade(const char *program, const char *port, const char *unit) {
+        env_open();
+        commit();
+        make_release(program, "opt/pawl/web/releases/v2");
+        commit(); /* the debt */
+        commit();
+        must(symlink("releases/v2", "opt/pawl/web/.staged") == 0, "current");
+        publish("opt/pawl/web", "opt/pawl/web/.staged", "opt/pawl/web/current");
+        commit();
+        restart(unit);
+        wait_for_listener(port);
+        commit();
+        commit();
+        must(n_commits == N_COMMITS_UPGRADE, "commits");
+        append_segment();
+        replace_file("var/lib/pawl", "var/lib/pawl/journal.head", "", 0);
 }
 
 static void init(void) {
@@ -232,17 +311,29 @@ static void init(void) {
         close(fd);
 }
 
+static void init_release(void) {
+        must(mkdir("opt/pawl/web", 0755) == 0 && mkdir("opt/pawl/web/releases", 0755) == 0, "releases");
+        must(symlink("releases/v1", "opt/pawl/web/current") == 0, "current");
+}
+
 int main(int argc, char **argv) {
-        bool is_deploy = argc == 5 && strcmp(argv[1], "deploy") == 0;
-        if (!is_deploy && !(argc == 3 && strcmp(argv[1], "init") == 0)) {
-                fprintf(stderr, "usage: bench-floor init ROOT | bench-floor deploy ROOT PROGRAM PORT\n");
+        const char *verb = argc > 2 ? argv[1] : "";
+        if (argc > 2)
+                must(chdir(argv[2]) == 0, argv[2]);
+        if (argc == 3 && strcmp(verb, "init") == 0) {
+                init();
+        } else if (argc == 3 && strcmp(verb, "init-upgrade") == 0) {
+                init();
+                init_release();
+        } else if (argc == 5 && strcmp(verb, "deploy") == 0) {
+                deploy(argv[3], argv[4]);
+        } else if (argc == 6 && strcmp(verb, "upgrade") == 0) {
+                upgrade(argv[3], argv[4], argv[5]);
+        } else {
+                fprintf(stderr,
+                        "usage: bench-floor init|init-upgrade ROOT | deploy ROOT PROGRAM PORT | upgrade ROOT PROGRAM PORT UNIT\n");
                 return 2;
         }
-        must(chdir(argv[2]) == 0, argv[2]);
-        if (is_deploy)
-                deploy(argv[3], argv[4]);
-        else
-                init();
         mdb_env_close(env);
         return 0;
 }
