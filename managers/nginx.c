@@ -178,7 +178,7 @@ static int test_after(const Host *host, const Value *args, Error *err) {
         if (needs && !is_read(host, needs, result.output))
                 return error_set(
                         err, -ENOENT, ERR_FAILED,
-                        "Make that file and write \"include\" with its name into the server block that shall have the route.",
+                        "\"pawl init\" makes that file; write \"include\" with its name into the server block that shall have the route.",
                         "nothing in the configuration of nginx includes \"/%s\"", needs);
         if (name && is_conflicting(name, result.errors))
                 return error_set(err, -EEXIST, ERR_IN_USE, "\"nginx -T\" shows which.",

@@ -19,6 +19,21 @@ lacks out '  made   '
 run -q init
 status 0
 out </dev/null
+lacks out nginx
+check "nothing is made for an nginx that is not there" test ! -e "$ROOT/etc/nginx"
+
+# Where nginx is, the file that a server block can include for routes by path; what is in it already stays.
+mkdir -p "$ROOT/etc/nginx"
+: >"$ROOT/etc/nginx/nginx.conf"
+run init
+status 0
+has out '  made   DIR/root/etc/nginx/pawl-paths.conf'
+check "it says what it is for, and nothing to nginx" test "$(grep -c '^#' "$ROOT/etc/nginx/pawl-paths.conf")" = "$(wc -l <"$ROOT/etc/nginx/pawl-paths.conf")"
+echo 'location /mine { }' >>"$ROOT/etc/nginx/pawl-paths.conf"
+run init
+status 0
+has out '  there  DIR/root/etc/nginx/pawl-paths.conf'
+check "what is in it stays" grep -q '^location /mine' "$ROOT/etc/nginx/pawl-paths.conf"
 
 run config --show-origin
 status 0

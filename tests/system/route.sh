@@ -68,7 +68,9 @@ says "route: nothing in the configuration of nginx includes \"/etc/nginx/pawl-pa
 expect 0 pawl list
 says "running, no route"
 reaches other.example.org /app "hello from v1" # the old one is back
-: >"$root/etc/nginx/pawl-paths.conf"
+expect 0 pawl -q init
+cp "$root/etc/nginx/pawl-paths.conf" paths.expected
+echo "# the operator's" >>paths.expected
 nginx_plain "include $root/etc/nginx/pawl-paths.conf;"
 expect 0 pawl apply web.yaml
 says "Route:    /tool → localhost:$port"
@@ -82,7 +84,7 @@ echo "# the operator's" >>"$root/etc/nginx/pawl-paths.conf"
 say "by path: an include that is missing is told, and the next apply finds it"
 
 expect 0 pawl remove web --purge --yes
-[ "$(cat "$root/etc/nginx/pawl-paths.conf")" = "# the operator's" ] || fail "the shared file is not what the operator left: $(cat "$root/etc/nginx/pawl-paths.conf")"
+cmp -s paths.expected "$root/etc/nginx/pawl-paths.conf" || fail "the shared file is not what the operator left: $(cat "$root/etc/nginx/pawl-paths.conf")"
 reaches_not plain.test /tool
 nginx_plain ""
 rm "$root/etc/nginx/pawl-paths.conf"
