@@ -76,6 +76,10 @@ int mark_refresh(Engine *e, const Trail *t, Error *err) {
         return unsay_whole(e, t->plan->service, err);
 }
 
+int mark_keep_down(Engine *e, const Trail *t, Error *err) {
+        return unsay_whole(e, t->plan->service, err);
+}
+
 /* ---- What nobody is in any more ------------------------------------------------------------------------------------------------ */
 
 static int has_open(Engine *e, const char *service, bool *ret, Error *err) {

@@ -25,5 +25,8 @@ int mark_whole_if(Engine *e, const Trail *t, uint32_t from, Error *err); /* of t
 bool mark_is_there(const Engine *e, const char *service);
 int mark_refresh(Engine *e, const Trail *t, Error *err);
 
+/* Whole or not, the unit does not start until the transaction has ended. */
+int mark_keep_down(Engine *e, const Trail *t, Error *err);
+
 /* Marks whose service has no open transaction go: their process died on one side of BEGIN, or on the other of END. Holds the service's lock meanwhile. */
 int mark_sweep(Engine *e, Error *err);

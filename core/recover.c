@@ -182,6 +182,22 @@ static int reload_units(Settle *s, Error *err) {
         return has_unit ? host_reload_units(&host, err) : 0;
 }
 
+/*
+ * What a flow that is put back had enabled is in the start jobs of this boot, which systemd chose before early recovery took the link away. Its mark keeps
+ * down what was not told to run.
+ */
+static int mark_early(Settle *s, Error *err) {
+        _cleanup_(value_freep) Value *row = NULL;
+        char key[ROW_KEY_MAX];
+        int r = row_key(key, "service/%s", s->trail->plan->service);
+        if (r > 0)
+                r = engine_row(s->engine, key, &row, err);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        bool is_told_to_run = strcmp(value_get_text_or(row, "wanted", ""), "running") == 0;
+        return is_told_to_run ? mark_refresh(s->engine, s->trail, err) : mark_keep_down(s->engine, s->trail, err);
+}
+
 /* Files alone, and never END: the debts, and whoever has to be told, are late recovery's. */
 static int go_early(Settle *s, Direction direction, Error *err) {
         int r = 0;
@@ -196,7 +212,7 @@ static int go_early(Settle *s, Direction direction, Error *err) {
         if (q == 0)
                 q = reload_units(s, err);
         if (q == 0)
-                q = mark_refresh(s->engine, s->trail, err);
+                q = mark_early(s, err);
         return q < 0 ? q : r;
 }
 

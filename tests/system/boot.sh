@@ -101,6 +101,18 @@ while [ $n -lt "$n_points" ]; do
 done
 settled v1
 
+# What `start` enabled before the power went is put back, and the boot that had read it does not start it.
+expect 0 pawl -q stop web
+machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q start web >"$dir/flow" 2>&1 || true
+reboot
+[ -z "$(answer $port)" ] || fail "a start that was put back runs after the boot"
+expect 0 pawl check web
+quiet
+late | grep -q '^web  v1  stopped  put back .* (start to v1' || fail "it was not told that it stands still: $(late)"
+expect 0 pawl -q start web
+settled v1
+say "a start that is put back stays down"
+
 # Early recovery is cut in the middle, boots again, and dies there three times: it is held, people are told, and the host is up all the same.
 machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
 machine_exec sh -c 'echo "export PAWL_CRASH_AT=revert-before" >/etc/crash-early'
