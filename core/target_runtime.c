@@ -109,11 +109,46 @@ static bool number_is_free(const Value *rows, int64_t number) {
         return !value_get(rows, key) && !getpwuid((uid_t)number) && !getgrgid((gid_t)number);
 }
 
-/* Of a service that was removed, and whose data may still be there. */
+/* The one chosen last, of a service that was removed perhaps, and whose data may still be there. */
 static int64_t number_had(const Target *t, const Value *rows) {
-        for (size_t i = 0; i < value_count(rows); i++)
-                if (strcmp(value_get_text_or(rows->map.entries[i].value, "service", ""), t->service) == 0)
-                        return strtoll(rows->map.entries[i].name + strlen("uid/"), NULL, 10);
+        int64_t number = 0, last = -1;
+        for (size_t i = 0; i < value_count(rows); i++) {
+                const Value *row = rows->map.entries[i].value;
+                if (strcmp(value_get_text_or(row, "service", ""), t->service) != 0 ||
+                    value_get_int(row, "tx", 0) <= last)
+                        continue;
+                last = value_get_int(row, "tx", 0);
+                number = strtoll(rows->map.entries[i].name + strlen("uid/"), NULL, 10);
+        }
+        return number;
+}
+
+/* While the service was not there, the host may have given its number to somebody else. */
+static char *name_of_other(const Target *t, int64_t number) {
+        const struct passwd *pw = getpwnam(t->user);
+        if (pw && pw->pw_uid == (uid_t)number) /* it has it still */
+                return NULL;
+        pw = getpwuid((uid_t)number);
+        if (pw && strcmp(pw->pw_name, t->user) != 0)
+                return strdup(pw->pw_name);
+        const struct group *gr = getgrgid((gid_t)number);
+        return gr && strcmp(gr->gr_name, t->user) != 0 ? strdup(gr->gr_name) : NULL;
+}
+
+/* Then it gets another; but its data would be that other's, and out of its own reach. */
+static int keep_number(Target *t, Error *err) {
+        _cleanup_free_ char *other = t->uid > 0 ? name_of_other(t, t->uid) : NULL;
+        _cleanup_free_ char *data = other ? name_data_dir(t->service) : NULL;
+        if (!other)
+                return 0;
+        if (!data)
+                return error_no_memory(err);
+        if (fs_exists(t->engine->root, data))
+                return error_set(err, -EADDRINUSE, ERR_IN_USE,
+                                 "Move the data away, give that one another number, or name a user in runtime.user.",
+                                 "the number %lld, to which the data in /%s belongs, is now that of \"%s\"",
+                                 (long long)t->uid, data, other);
+        t->uid = 0;
         return 0;
 }
 
@@ -150,6 +185,9 @@ int target_choose_user(Target *t, Error *err) {
         if (r < 0)
                 return r;
         t->uid = number_had(t, rows);
+        r = keep_number(t, err);
+        if (r < 0)
+                return r;
         for (int64_t number = UID_LAST; t->uid == 0 && number >= UID_FIRST; number--)
                 if (number_is_free(rows, number))
                         t->uid = number;

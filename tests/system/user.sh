@@ -70,6 +70,28 @@ expect 0 pawl remove other -y --purge
 expect 0 pawl remove web -y --purge
 machine_is_as before
 
+# ---- Its number went to somebody else while it was not there: it gets another and keeps that; its data is not mixed with theirs.
+machine_exec groupadd --system --gid "$first" operator-late
+machine_exec useradd --system --uid "$first" --gid "$first" operator-late
+expect 0 pawl deploy /root/web-v1 -n web -v v1
+second=$(uid_of pawl-web)
+[ "$second" != "$first" ] || fail "two users have the number $first"
+machine_exec userdel operator-late
+expect 0 pawl restart web
+expect 0 pawl remove web -y
+expect 0 pawl deploy /root/web-v1 -n web -v v1
+[ "$(uid_of pawl-web)" = "$second" ] || fail "the service has its first number back, which its data does not belong to"
+expect 0 pawl remove web -y
+machine_exec groupadd --system --gid "$second" operator-late
+machine_snapshot held
+expect 1 pawl deploy /root/web-v1 -n web -v v1
+says "the number $second, to which the data in /var/lib/pawl-data/web belongs, is now that of \"operator-late\""
+says "name a user in runtime.user"
+machine_is_as held
+machine_exec groupdel operator-late
+expect 0 pawl remove web -y --purge
+machine_is_as before
+
 # ---- A deploy that fails takes the user with it.
 expect 4 pawl deploy /root/web-v3 -n bad -v v3
 machine_is_as before
