@@ -174,8 +174,7 @@ static int render(const Target *t, int (*as)(const Route *r, char **ret, Error *
         return as(&route, ret, err);
 }
 
-static int written_args(char *path, char *content, Value **ret, Error *err) {
-        _cleanup_free_ char *taken_path = path, *taken_content = content;
+static int written_args(const char *path, const char *content, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *args = value_new_map();
         int r = args && path && content ? value_set_text(args, "path", path, err) : error_no_memory(err);
         if (r == 0)
@@ -188,9 +187,9 @@ static int written_args(char *path, char *content, Value **ret, Error *err) {
 }
 
 int args_vhost(const Target *t, Value **ret, Error *err) {
-        char *content = NULL;
+        _cleanup_free_ char *path = vhost_path(t), *content = NULL;
         int r = render(t, route_server, &content, err);
-        return r < 0 ? r : written_args(vhost_path(t), content, ret, err);
+        return r < 0 ? r : written_args(path, content, ret, err);
 }
 
 int args_vhost_link(const Target *t, Value **ret, Error *err) {
@@ -206,11 +205,16 @@ int args_vhost_link(const Target *t, Value **ret, Error *err) {
 }
 
 int args_paths(const Target *t, Value **ret, Error *err) {
-        char *content = NULL;
+        _cleanup_free_ char *path = paths_path(t), *content = NULL;
+        _cleanup_(value_freep) Value *args = NULL;
         int r = render(t, route_locations, &content, err);
         if (r == 0)
-                r = written_args(paths_path(t), content, ret, err);
-        return r < 0 ? r : value_set_text(*ret, "name", t->service, err);
+                r = written_args(path, content, &args, err);
+        if (r == 0)
+                r = value_set_text(args, "name", t->service, err);
+        if (r == 0)
+                *ret = TAKE_PTR(args);
+        return r;
 }
 
 /* Of an earlier route: a file or link goes away, a block is taken out. */
