@@ -107,12 +107,11 @@ static int sweep_one(Engine *e, const char *service, Error *err) {
 
 static int marked_services(Engine *e, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *names = value_new_array();
-        int fd = fs_open_dir(e->root, MARK_OPEN_DIR, err);
+        int fd = fs_open_dir(e->root, MARK_OPEN_DIR, err), r = MIN(fd, 0);
         DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-        int r = names ? 0 : error_no_memory(err);
         if (!dir) {
                 fd_close(&fd);
-                return fd < 0 ? -ENOENT : error_no_memory(err);
+                return r < 0 ? r : error_no_memory(err);
         }
         for (struct dirent *entry; r == 0 && (entry = readdir(dir));)
                 if (entry->d_name[0] != '.')

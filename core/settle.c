@@ -77,6 +77,14 @@ static int stuck(Settle *s, uint32_t i, const Error *why, Error *err) {
         return ledger_write(s->engine, s->trail, RECORD_STUCK, i, ledger_reason(why), err);
 }
 
+/*
+ * Putting it back may start the unit, and the unit asks whether the files are whole: those behind the step are. Undoing what was paid starts nothing, nor does
+ * a route; both have files in front of them that are still to be put back.
+ */
+static bool may_start(const Step *step) {
+        return step->manager->reach == REACH_VOLATILE && step->debt != DEBT_PAY && step->group == 0;
+}
+
 static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
         const Step *step = &s->trail->plan->steps[i];
         const TrailStep *ts = &s->trail->steps[i];
@@ -87,8 +95,7 @@ static int revert_step(Settle *s, uint32_t i, Verdict *ret, Error *err) {
                 r = write_undone(s, i, err);
         if (r < 0)
                 return r;
-        /* A debt starts the unit, and the unit asks whether the files are whole. */
-        if (step->manager->reach == REACH_VOLATILE && (r = mark_whole_if(s->engine, s->trail, i, err)) < 0)
+        if (may_start(step) && (r = mark_whole_if(s->engine, s->trail, i, err)) < 0)
                 return r;
         Host host = engine_host(s->engine, s->trail->tx, i, false);
         host.is_forced = ts->resolution == RESOLUTION_RESTORE;

@@ -309,8 +309,10 @@ static int write_abort(Txn *x, uint32_t failed, const Error *why, Error *err) {
         return r;
 }
 
-/* A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That holds only where no dead process
- * had begun it before. */
+/*
+ * A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That holds only where no dead process
+ * had begun it before.
+ */
 static int refused(Txn *x, uint32_t failed, const Error *why, Error *err) {
         bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].is_ours;
         return is_refused ? ledger_write(x->engine, x->trail, RECORD_UNDONE, failed, NULL, err) : 0;
@@ -573,7 +575,9 @@ int txn_resume(Engine *e, Trail *trail, TxnResult *ret, Error *err) {
         int r = x.is_resumed ? mark_resume(e, trail, err) : 0;
         if (r == 0)
                 r = txn_go(&x, err);
-        if (trail->phase == TX_NONE && trail->plan->is_marked)
+        /* Where BEGIN may be durable after all, the mark stays; where it is not, the next recovery takes the mark away. */
+        bool is_undecided = r < 0 && err && err->code == ERR_JOURNAL_IO;
+        if (trail->phase == TX_NONE && trail->plan->is_marked && !is_undecided)
                 mark_end(e, trail->plan->service);
         return r;
 }

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -402,6 +404,42 @@ static void test_each_mistake_with_marks_is_noticed(void **state) {
         mutant = NULL;
 }
 
+/* Early recovery has died; late recovery dies half way through the files. Nobody may have said that they are whole. */
+static void test_late_recovery_that_dies_lets_no_unit_start_on_half_files(void **state) {
+        Machine *m = *state;
+        Death in_flow = {.operation = 10}, in_early = {.operation = 1}, in_late = {.operation = 5};
+        reset();
+        assert_true(flow(m, &in_flow));
+        cut(m);
+        assert_true(recovery(m, RECOVER_EARLY, &in_early));
+        assert_true(recovery(m, RECOVER_LATE, &in_late));
+        assert_true(content_is("files/a", "new\n"));
+        assert_true(content_is("files/b", "old\n"));
+        unit_start();
+        assert_false(fs_exists(root, "run/loaded"));
+        assert_false(recovery(m, RECOVER_LATE, &(Death){0}));
+        assert_null(judge(m, true));
+}
+
+/* Its BEGIN may be durable: whoever goes on with it must find the unit held down. Otherwise the next recovery lets it go. */
+static void test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark(void **state) {
+        Machine *m = *state;
+        pid_t pid = fork();
+        if (pid == 0) {
+                Engine *e = engine_of(m);
+                TxnResult result = {0};
+                Error err = ERROR_INIT;
+                (void)signal(SIGXFSZ, SIG_IGN);
+                (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096}); /* as on a broken disk */
+                (void)txn_run(e, plan_upgrade(), &result, &err);
+                _exit(err.code == ERR_JOURNAL_IO ? 9 : 1);
+        }
+        assert_true(died(pid));
+        assert_true(fs_exists(root, MARK_OPEN_DIR "/web"));
+        assert_false(recovery(m, RECOVER_LATE, &(Death){0}));
+        assert_false(fs_exists(root, MARK_OPEN_DIR "/web"));
+}
+
 /* ---- What people are told ---------------------------------------------------------------------------------------------------------- */
 
 static const Death unharmed = {0};
@@ -486,6 +524,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_unit_never_starts_on_half_files_and_ends_as_it_should),
                 TEST(test_each_mistake_with_marks_is_noticed),
+                TEST(test_late_recovery_that_dies_lets_no_unit_start_on_half_files),
+                TEST(test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark),
                 TEST(test_people_are_told_once_of_a_power_cut),
                 TEST(test_a_power_cut_before_anybody_was_told_is_told_at_the_next_boot),
                 TEST(test_a_step_at_which_three_boots_died_is_held),
