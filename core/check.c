@@ -20,8 +20,8 @@ typedef struct Check {
         int64_t n_processes; /* of n_drift */
         char start[ERROR_HINT_MAX]; /* for the first of those */
         bool accept;
-        int64_t n_liftable,
-                n_accepted; /* services that an ENGINE_WRITE would release; of n_drift, what a person took as it is */
+        int64_t n_liftable;        /* services that an ENGINE_WRITE would release */
+        int64_t n_accepted;        /* of n_drift, what a person took as it is */
         char hold[ERROR_HINT_MAX]; /* for the first service that stays on hold */
 } Check;
 

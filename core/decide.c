@@ -124,8 +124,7 @@ bool decide_files_are_whole(const Trail *t, uint32_t from) {
         for (size_t i = from; i < t->plan->n_steps; i++) {
                 const Step *step = &t->plan->steps[i];
                 const TrailStep *s = &t->steps[i];
-                bool is_open = s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
-                if (step->kind == STEP_EFFECT && is_open && (!step->manager || is_of_files(step)))
+                if (step->kind == STEP_EFFECT && trail_step_is_open(s) && (!step->manager || is_of_files(step)))
                         return false;
         }
         return true;

@@ -209,8 +209,8 @@ static void add_head(const Target *t, Text *out) {
         for (size_t i = 0; i < value_count(after); i++)
                 text_addf(out, " %s", value_text(value_at(after, i)));
         text_addf(out,
-                  "\nConditionPathExists=|!/var/lib/pawl/open/%s\n"
-                  "ConditionPathExists=|/run/pawl/whole/%s\n",
+                  "\nConditionPathExists=|!/" MARK_OPEN_DIR "/%s\n"
+                  "ConditionPathExists=|/" MARK_WHOLE_DIR "/%s\n",
                   t->service, t->service);
 }
 

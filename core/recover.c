@@ -50,7 +50,7 @@ static bool step_is_open(const Trail *t, uint32_t i) {
         if (t->phase == TX_COMMITTED)
                 return t->plan->steps[i].kind == STEP_FINISH_MUST && !s->is_finished &&
                        s->resolution != RESOLUTION_KEEP;
-        return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
+        return trail_step_is_open(s);
 }
 
 static int resolve_step(Engine *e, Trail *t, uint32_t i, Resolution decision, Error *err) {

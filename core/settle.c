@@ -170,10 +170,6 @@ int settle_abort(Settle *s, Error *err) {
         return ledger_write(s->engine, s->trail, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(&why), err);
 }
 
-static bool step_is_open(const TrailStep *s) {
-        return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
-}
-
 int settle_reverse(Settle *s, uint32_t group, Error *err) {
         const Plan *p = s->trail->plan;
         size_t before = value_count(s->leftovers);
@@ -184,7 +180,7 @@ int settle_reverse(Settle *s, uint32_t group, Error *err) {
                 if (group == 0 || p->steps[i].group == group)
                         r = reverse_step(s, verdicts, i, err);
                 else /* it stays for now, and so does what it stands on */
-                        verdicts[i] = step_is_open(&s->trail->steps[i]) ? VERDICT_BLOCKED : VERDICT_NOTHING;
+                        verdicts[i] = trail_step_is_open(&s->trail->steps[i]) ? VERDICT_BLOCKED : VERDICT_NOTHING;
         }
         if (r < 0)
                 return r;

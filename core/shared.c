@@ -40,8 +40,7 @@ static bool trail_is_open_on(const Trail *t, const char *name, uint32_t group) {
         for (size_t i = 0; i < t->plan->n_steps; i++) {
                 const TrailStep *s = &t->steps[i];
                 uint32_t own = t->plan->steps[i].group;
-                if (s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP &&
-                    (group == 0 || own == group) && group_shares(t->plan, own, name))
+                if (trail_step_is_open(s) && (group == 0 || own == group) && group_shares(t->plan, own, name))
                         return true;
         }
         return false;

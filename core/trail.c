@@ -300,10 +300,14 @@ int trail_load(Journal *j, const SealKey *host_key, uint64_t tx, Trail **ret, Er
 
 /* ---- Questions ---------------------------------------------------------------------------------------------------------- */
 
+bool trail_step_is_open(const TrailStep *s) {
+        return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;
+}
+
 static bool reverse_is_settled(const Trail *t) {
         for (size_t i = 0; i < t->plan->n_steps; i++) {
                 const TrailStep *s = &t->steps[i];
-                if (s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP)
+                if (trail_step_is_open(s))
                         return false;
         }
         return true;

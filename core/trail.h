@@ -69,6 +69,8 @@ int trail_load(Journal *j, const SealKey *host_key, uint64_t tx, Trail **ret, Er
 /* Notes one record that was just made durable, or read. `body` is the decoded body (secrets open or sealed), borrowed. */
 int trail_note(Trail *t, const Record *record, const Value *body, Error *err);
 
+/* May the step have left something on the host that nobody has settled? */
+bool trail_step_is_open(const TrailStep *s);
 /* Every intent settled? Then END may be written. */
 bool trail_is_settled(const Trail *t);
 bool trail_has_undone_outside_groups(const Trail *t);

@@ -88,7 +88,8 @@ static bool is_lost(int r, const sd_bus_error *e) {
 }
 
 static int unanswered(int r, Error *err) {
-        return error_set(err, -EHOSTDOWN, ERR_UNSUPPORTED, "See whether this host is run by systemd: systemctl status.",
+        return error_set(err, -EHOSTDOWN, ERR_UNSUPPORTED,
+                         "See whether this host is run by systemd: \"systemctl status\".",
                          "systemd does not answer: %s", strerror(-r));
 }
 
@@ -118,9 +119,9 @@ static const struct {
         const char *hint;
 } refusals[] = {
         {BUS_NAME ".NoSuchUnit",                   -ENOENT,  ERR_NOT_FOUND,  NULL},
-        {BUS_NAME ".LoadFailed",                   -EBADMSG, ERR_PROGRAM,    "See systemctl status."},
-        {BUS_NAME ".BadUnitSetting",               -EBADMSG, ERR_PROGRAM,    "systemd-analyze verify says what is wrong with its file."},
-        {BUS_NAME ".UnitMasked",                   -EPERM,   ERR_IN_USE,     "systemctl unmask takes the mask away."},
+        {BUS_NAME ".LoadFailed",                   -EBADMSG, ERR_PROGRAM,    "See \"systemctl status\"."},
+        {BUS_NAME ".BadUnitSetting",               -EBADMSG, ERR_PROGRAM,    "\"systemd-analyze verify\" says what is wrong with its file."},
+        {BUS_NAME ".UnitMasked",                   -EPERM,   ERR_IN_USE,     "\"systemctl unmask\" takes the mask away."},
         {SD_BUS_ERROR_ACCESS_DENIED,               -EPERM,   ERR_PERMISSION, "Run it as root."},
         {SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, -EPERM, ERR_PERMISSION, "Run it as root."},
 };
@@ -256,12 +257,12 @@ static int job_outcome(const Job *job, BusVerb verb, const char *unit, Error *er
         for (size_t i = 0; i < ELEMENTSOF(job_results); i++)
                 if (strcmp(job_results[i].result, job->result) == 0)
                         text = job_results[i].text;
-        return error_set(err, -EPROTO, ERR_PROGRAM, "See systemctl status and pawl logs.",
+        return error_set(err, -EPROTO, ERR_PROGRAM, "See \"systemctl status\" and \"pawl logs\".",
                          "systemd could not %s %s: %s", verbs[verb].text, unit, text);
 }
 
 static int job_late(BusVerb verb, const char *unit, Error *err) {
-        return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, "See what it waits for: systemctl list-jobs.",
+        return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, "See what it waits for: \"systemctl list-jobs\".",
                          "systemd takes too long to %s %s", verbs[verb].text, unit);
 }
 

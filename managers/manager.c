@@ -155,6 +155,12 @@ int manager_tidy_nothing(const Host *host, const Value *args, const Value *befor
         return 0;
 }
 
+bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]) {
+        const Value *b = value_get(map, "boot");
+        return value_is(b, VALUE_BYTES) && b->bytes.size == BOOT_ID_SIZE &&
+               memcmp(b->bytes.data, boot, BOOT_ID_SIZE) == 0;
+}
+
 /* Every way a program is kept running. */
 static const Runtime *const runtimes[] = {
         &runtime_process,

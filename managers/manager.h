@@ -200,6 +200,9 @@ int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err);
 
 /* ---- Boot ------------------------------------------------------------------------------------------------------------------------ */
 
+/* Was this map, which has the boot as "boot", captured in that one? */
+bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]);
+
 /*
  * systemd read its unit files when it started, before early recovery put some of them back: it reads them again. 0 where it does not run this host. About the
  * host itself, whatever host->root is.

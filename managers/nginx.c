@@ -196,11 +196,10 @@ static off_t log_size(const Host *host, const Value *args) {
 static int not_reloaded(const Host *host, const Value *args, off_t from, Error *err) {
         _cleanup_free_ char *text = NULL;
         char why[512] = "its workers are still the old ones";
-        int fd = fs_open(host->root, value_get_text(args, "log"), O_RDONLY | O_NONBLOCK, NULL);
-        _cleanup_close_ int taken = fd;
+        _cleanup_close_ int fd = fs_open(host->root, value_get_text(args, "log"), O_RDONLY | O_NONBLOCK, NULL);
         size_t size = 0;
-        if (taken >= 0 && lseek(taken, from, SEEK_SET) >= 0 &&
-            fs_read_fd(taken, NGINX_LOG_MAX, &text, &size, NULL) == 0 && strstr(text, "[emerg] "))
+        if (fd >= 0 && lseek(fd, from, SEEK_SET) >= 0 && fs_read_fd(fd, NGINX_LOG_MAX, &text, &size, NULL) == 0 &&
+            strstr(text, "[emerg] "))
                 first_problem(text, why, sizeof(why));
         return error_set(err, -EIO, ERR_FAILED, "Its error log says more.",
                          "nginx did not take its new configuration over: %s", why);
@@ -250,12 +249,6 @@ static int pay(const Host *host, const Value *args, StepResult *ret, Error *err)
         return 0;
 }
 
-static bool is_this_boot(const Host *host, const Value *before) {
-        const Value *boot = value_get(before, "boot");
-        return value_is(boot, VALUE_BYTES) && boot->bytes.size == BOOT_ID_SIZE &&
-               memcmp(boot->bytes.data, host->boot, BOOT_ID_SIZE) == 0;
-}
-
 /* The files are back. Where nothing was loaded since they were changed there is nothing to load again, should somebody else's error forbid it. */
 static int revert_owe(const Host *host, const Value *args, const Value *before, Error *err) {
         _cleanup_child_result_ ChildResult result = {0};
@@ -267,7 +260,7 @@ static int revert_owe(const Host *host, const Value *args, const Value *before, 
         if (r == 0)
                 return reload(host, args, master, err);
         bool has_loaded =
-                !is_this_boot(host, before) || workers_look(master, value_get_int(before, "since", 0)).n_new > 0;
+                !boot_is(before, host->boot) || workers_look(master, value_get_int(before, "since", 0)).n_new > 0;
         if (!has_loaded)
                 return 0;
         if (r < 0)
@@ -316,7 +309,7 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
 static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
         (void)err;
         int master = master_pid(host, args);
-        bool is_loaded = master == 0 || (is_this_boot(host, before) &&
+        bool is_loaded = master == 0 || (boot_is(before, host->boot) &&
                                          workers_look(master, value_get_int(before, "since", 0)).n_new > 0);
         *ret = role_of(args) == NGINX_OWE || is_loaded ? PROBE_AFTER : PROBE_PARTIAL;
         return 0;

@@ -15,12 +15,6 @@ typedef struct Scene {
         Running now;
 } Scene;
 
-bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]) {
-        const Value *b = value_get(map, "boot");
-        return value_is(b, VALUE_BYTES) && b->bytes.size == BOOT_ID_SIZE &&
-               memcmp(b->bytes.data, boot, BOOT_ID_SIZE) == 0;
-}
-
 static bool ran_before(const Scene *s) {
         return value_get_bool(s->before, "running", false);
 }

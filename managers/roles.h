@@ -37,9 +37,6 @@ typedef struct Runner {
         int (*restart)(const Host *host, const Value *args, Running *ret, Error *err);
 } Runner;
 
-/* Was this map captured in this boot? */
-bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]);
-
 /* Is the step one that finds everything in place (start), rather than one whose plan makes it? ERR_FAILED: there is no such role. */
 int role_needs_all(const Value *args, bool *ret, Error *err);
 

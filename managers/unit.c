@@ -115,7 +115,7 @@ static int unit_stop(const Host *host, const Value *args, Error *err) {
         if (r < 0)
                 return r;
         if (bus_unit_is_active(&u))
-                return error_set(err, -EBUSY, ERR_PROGRAM, "See systemctl status.", "%s does not stop (%s)", unit,
+                return error_set(err, -EBUSY, ERR_PROGRAM, "See \"systemctl status\".", "%s does not stop (%s)", unit,
                                  u.sub_state);
         return bus_reset_failed(host, unit, err);
 }
@@ -131,7 +131,7 @@ typedef struct Start {
 static int start_failed(const Start *s, const BusUnit *u, const char *why, Error *err) {
         char how[64];
         bus_unit_exit_text(u, how);
-        int r = error_set(err, -EPROTO, ERR_PROGRAM, "See \"pawl logs\" and systemctl status.", "%s%s%s", why,
+        int r = error_set(err, -EPROTO, ERR_PROGRAM, "See \"pawl logs\" and \"systemctl status\".", "%s%s%s", why,
                           how[0] ? ": the program " : "", how);
         unit_log_to_detail(s->unit, s->since_usec, LOG_LINES_SHOWN, err);
         return r;
