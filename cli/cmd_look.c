@@ -132,6 +132,11 @@ static void show_open(Cli *cli, const Value *s) {
         text_label(cli, "Open", text);
 }
 
+static void show_texts(Cli *cli, const char *label, const Value *texts) {
+        for (size_t i = 0; i < value_count(texts); i++)
+                text_label(cli, i == 0 ? label : "", value_text(value_at(texts, i)));
+}
+
 void show_status(Cli *cli, const Value *s) {
         char state[512], number[24];
         if (value_get(s, "services")) {
@@ -152,8 +157,8 @@ void show_status(Cli *cli, const Value *s) {
         text_label(cli, "Status", state);
         (void)snprintf(number, sizeof(number), "%" PRId64, value_get_int(s, "pid", 0));
         text_label(cli, "PID", value_get_int(s, "pid", 0) > 0 ? number : NULL);
-        for (size_t i = 0; i < value_count(value_get(s, "warnings")); i++)
-                text_label(cli, i == 0 ? "Warning" : "", value_text(value_at(value_get(s, "warnings"), i)));
+        show_texts(cli, "Drop-ins", value_get(s, "drop_ins"));
+        show_texts(cli, "Warning", value_get(s, "warnings"));
         show_held(cli, value_get(s, "held"));
         show_open(cli, s);
         show_times(cli, s);
@@ -165,6 +170,13 @@ int cmd_inspect(Cli *cli, Value **ret, Error *err) {
         Engine *engine = NULL;
         int r = cli_engine(cli, &engine, err);
         return r < 0 ? r : engine_inspect(engine, cli->options->words[0], ret, err);
+}
+
+static void show_drop_ins(Cli *cli, const Value *paths) {
+        if (value_count(paths) > 0)
+                out_print(&cli->out, "\n=== drop-ins, yours: kept, and not shown ===\n");
+        for (size_t i = 0; i < value_count(paths); i++)
+                out_print(&cli->out, "%s\n", value_text(value_at(paths, i)));
 }
 
 void show_inspect(Cli *cli, const Value *inspect) {
@@ -183,6 +195,7 @@ void show_inspect(Cli *cli, const Value *inspect) {
                         out_print(&cli->out, "(%s: %s)\n", problem ? "cannot be read" : "not found",
                                   problem ? problem : path);
         }
+        show_drop_ins(cli, value_get(inspect, "drop_ins"));
 }
 
 /* ---- Check ------------------------------------------------------------------------------------------------------- */

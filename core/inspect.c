@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/text.h"
+#include "core/drop_ins.h"
 #include "core/engine_state.h"
 #include "core/names.h"
 
@@ -147,6 +148,8 @@ int engine_inspect(Engine *e, const char *service, Value **ret, Error *err) {
         if (r < 0)
                 return error_no_memory(err);
         r = value_set_text(result, "service", service, err);
+        if (r == 0)
+                r = drop_ins_set(e, service, row, result, err);
         if (r == 0)
                 r = value_set(result, "files", TAKE_PTR(files), err);
         if (r < 0)

@@ -10,6 +10,7 @@
 
 #include "core/base/text.h"
 #include "core/body.h"
+#include "core/drop_ins.h"
 #include "core/engine_state.h"
 #include "core/names.h"
 #include "core/rows.h"
@@ -314,6 +315,8 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
         r = add_line(&v, err);
         if (r == 0)
                 r = add_details(&v, err);
+        if (r == 0)
+                r = drop_ins_set(e, service, row, v.item, err);
         if (r == 0)
                 r = add_source(&v, err);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(view_lists); i++)

@@ -44,6 +44,15 @@ expect 0 pawl restart web
 says 'reload systemd'
 machine_exec grep -zq '^FROM_DROP_IN=yes$' "/proc/$(show MainPID)/environ" || fail "the drop-in does not count"
 expect 0 pawl check web
+machine_exec sh -c "printf '[Service]\n' >'$file.d/first.conf'; : >'$file.d/notes.txt'"
+expect 0 pawl status web
+says "Drop-ins:    $file.d/first.conf"
+says "             $file.d/more.conf"
+says_not notes.txt
+expect 0 pawl inspect web
+says "$file.d/more.conf"
+says_not FROM_DROP_IN
+machine_exec rm "$file.d/first.conf" "$file.d/notes.txt"
 
 # ---- A unit edited by hand: kept with a warning where it need not be written, in the way where it must.
 machine_exec sed -i 's/^RestartSec=.*/RestartSec=1s/' "$file"
