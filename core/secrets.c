@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host key is a file of 32 bytes; it is made before the journal, so a journal without its key is a loss that is reported, never papered over. */
 #include <errno.h>
+#include <string.h>
 
 #include "core/base/fs.h"
 #include "core/secrets.h"
@@ -86,4 +87,39 @@ int secrets_tx_key(Journal *j, const SealKey *host_key, uint64_t tx, SealKey **r
         if (r < 0)
                 return r;
         return seal_unwrap(host_key, wrapped, size, ret, err);
+}
+
+/* ---- Hiding --------------------------------------------------------------------------------------------------------------------------- */
+
+enum { HIDDEN_MIN = 6 };
+
+/* How much of the text at p is the secret, or its beginning up to where the line was cut. */
+static size_t hidden_length(const char *p, const Value *secret) {
+        size_t n = 0;
+        while (n < secret->bytes.size && p[n] && p[n] == secret->bytes.data[n])
+                n++;
+        bool is_cut = p[n] == '\n' || p[n] == '\0';
+        return n == secret->bytes.size || (is_cut && n >= HIDDEN_MIN) ? n : 0;
+}
+
+static void hide_one(const Value *secret, char *text) {
+        static const char cover[] = "****";
+        if (secret->is_sealed || secret->bytes.size < HIDDEN_MIN)
+                return;
+        for (char *p = text; *p; p++) {
+                size_t n = hidden_length(p, secret);
+                if (n == 0)
+                        continue;
+                memcpy(p, cover, sizeof(cover) - 1);
+                memmove(p + sizeof(cover) - 1, p + n, strlen(p + n) + 1);
+                p += sizeof(cover) - 2;
+        }
+}
+
+/* Of a tree as deep as a value may be (VALUE_DEPTH_MAX). */
+void secrets_hide(const Value *tree, char *text) {
+        if (value_is(tree, VALUE_SECRET))
+                hide_one(tree, text);
+        for (size_t i = 0; i < value_count(tree); i++)
+                secrets_hide(value_is(tree, VALUE_MAP) ? tree->map.entries[i].value : value_at(tree, i), text);
 }

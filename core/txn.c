@@ -338,6 +338,7 @@ static int left_open(int r, Error *err) {
 
 /* Puts everything back. The reason stays in *err; only a journal that cannot be written replaces it. */
 static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
+        secrets_hide(x->trail->plan->rows, err->detail);
         Error why = *err;
         if (x->trail->phase == TX_NONE || why.code == ERR_JOURNAL_IO)
                 return r;

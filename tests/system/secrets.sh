@@ -144,6 +144,17 @@ grep -aqF -- "$token" "$root/etc/pawl/web/env" || fail "this test searches for t
 grep -q "web-v4" "$args" || grep -q "apply" "$args" || fail "this test looks at the wrong argument lists"
 say "$(wc -l <"$log") lines of output of $n transactions, $last records, $(wc -l <"$args") argument lists and the journal's files: no secret"
 
+# What a program prints when it dies is shown and kept, but not its secrets.
+# shellcheck disable=SC2016
+printf '#!/bin/sh\necho "$SMTP_PASSWORD and $DB_PASSWORD, by $API_TOKEN"\nexit 1\n' >web-telltale
+chmod +x web-telltale
+kept 4 upgrade web --source ./web-telltale --version telltale
+says '**** and ****, by ****'
+kept 0 history web
+pawl journal export >"$dir/export"
+grep -qF '**** and ****, by ****' "$dir/export" || fail "the journal does not say what the program printed"
+leaks "what a program printed" "$log" "$dir/export"
+
 kept 0 remove web --yes
 # shellcheck disable=SC2046
 leaks "a file, after the removal" $(find "$root" -type f)
