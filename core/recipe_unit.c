@@ -162,10 +162,14 @@ static const char hardening[] = "ProtectSystem=strict\n"
                                 "SystemCallErrorNumber=EPERM\n"
                                 "UMask=0027\n";
 
-/* One word of a command line: quoted, and with nothing in it that systemd would fill in. */
+/* One word of a command line: quoted, on one line, and with nothing in it that systemd would fill in. */
 static void add_word(Text *t, const char *word) {
         text_add(t, "\"");
         for (const char *p = word; *p; p++) {
+                if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+                        text_addf(t, "\\x%02x", (unsigned)*p);
+                        continue;
+                }
                 if (*p == '"' || *p == '\\')
                         text_add_n(t, "\\", 1);
                 if (*p == '%' || *p == '$')

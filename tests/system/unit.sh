@@ -37,6 +37,19 @@ expect 1 machine_exec grep -rq s3cr3t "$file" /etc/pawl/web/env /var/log/journal
 expect 0 pawl inspect web
 says_not s3cr3t-word
 
+# ---- A word of the command is what the spec says, whatever stands in it.
+spec words.yaml <<'END'
+pawl: 1
+kind: worker
+source: /root/web-v1
+version: v1
+runtime: {exec: [/bin/sh, -c, "printf %s \"$1\" >{data}/word\nexec sleep 1000", words, "a\tb\nUser=root %h $HOME \\"]}
+END
+expect 0 pawl deploy /root/words.yaml
+machine_exec sh -c "printf 'a\tb\nUser=root %%h \$HOME \\\\' | cmp - /var/lib/pawl-data/words/word" || fail "the program is given another word"
+expect 0 pawl remove words -y --purge
+machine_exec rm /root/words.yaml
+
 # ---- A drop-in counts and stays.
 machine_exec mkdir "$file.d"
 machine_exec sh -c "printf '[Service]\nEnvironment=FROM_DROP_IN=yes\n' >'$file.d/more.conf'"
