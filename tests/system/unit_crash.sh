@@ -18,6 +18,8 @@ failing  one     one     upgrade web --source /root/web-v3 -v v3 --retry
 stop     one     stopped stop web
 start    stopped one     start web
 restart  one     one     restart web
+rollback two     back    rollback web
+adopt    foreign adopted adopt shop -v v1
 remove   one     none    remove web -y --purge'
 points='journal-commit-before journal-commit-after apply-after revert-after unit-before-restart unit-after-restart user-half-made'
 
@@ -26,12 +28,40 @@ state_now() {
         machine_snapshot all
         sed -e '/^unit \(dbus\|systemd-\)/d' -e '/\.pawl-release\>/d' -e '/ \/etc\/passwd\>/d' -e '/^file \/root/d' -e 's/:pawl [0-9a-f]*-[0-9]*:/:pawl MARK:/' all >"$1"
 }
+# A unit somebody wrote by hand.
+foreign_up() {
+        machine_exec sh -c 'cat >/etc/systemd/system/shop.service' <<'END'
+[Service]
+ExecStart=/usr/local/bin/shop
+Environment=PORT=3000
+Nice=3
+[Install]
+WantedBy=multi-user.target
+END
+        machine_exec systemctl enable -q --now shop.service
+        wait_for 5 answer || fail "the shop does not open"
+}
+foreign_down() {
+        machine_exec rm -rf /etc/systemd/system/pawl-shop.service.d # what adopting left to its operator
+        machine_exec test -e /etc/systemd/system/shop.service || return 0
+        machine_exec systemctl disable -q --now shop.service
+        machine_exec rm /etc/systemd/system/shop.service
+        machine_exec systemctl daemon-reload
+}
 reach() {
-        pawl -q remove web -y --purge >/dev/null 2>&1 || true
-        [ "$1" != none ] || return 0
-        pawl -q deploy /root/web-v1 -n web -v v1 >/dev/null
-        [ "$1" != stopped ] || pawl -q stop web >/dev/null
-        [ "$1" != two ] || pawl -q upgrade web --source /root/web-v2 -v v2 >/dev/null
+        for service in web shop; do pawl -q remove "$service" -y --purge >/dev/null 2>&1 || true; done
+        foreign_down
+        case $1 in
+        none) return ;;
+        foreign | adopted) foreign_up ;;
+        *) pawl -q deploy /root/web-v1 -n web -v v1 >/dev/null ;;
+        esac
+        case $1 in
+        stopped) pawl -q stop web >/dev/null ;;
+        two | back) pawl -q upgrade web --source /root/web-v2 -v v2 >/dev/null ;;
+        adopted) pawl -q adopt shop -v v1 >/dev/null ;;
+        esac
+        [ "$1" != back ] || pawl -q rollback web >/dev/null
 }
 
 # The host is as in state NAME, and so is what can be asked of it.
@@ -41,7 +71,9 @@ is_state() {
         case $1 in
         none) ! pawl -q status web >/dev/null 2>&1 ;;
         stopped) pawl -q check web >/dev/null 2>&1 && [ -z "$(answer)" ] ;;
-        one) pawl -q check web >/dev/null 2>&1 && [ "$(answer)" = 'hello from v1' ] ;;
+        one | back) pawl -q check web >/dev/null 2>&1 && [ "$(answer)" = 'hello from v1' ] ;;
+        foreign) ! pawl -q status shop >/dev/null 2>&1 && [ "$(answer)" = 'hello from v1' ] ;;
+        adopted) pawl -q check shop >/dev/null 2>&1 && [ "$(answer)" = 'hello from v1' ] ;;
         two) pawl -q check web >/dev/null 2>&1 && [ "$(answer)" = 'hello from v2' ] ;;
         esac
 }
@@ -77,10 +109,11 @@ strike() {
 
 machine_boot
 for v in 1 2 3; do machine_put "$BUILD/examples/web-v$v" "/root/web-v$v"; done
-machine_exec sh -c 'chmod 755 /root/web-v*'
+machine_put "$BUILD/examples/web-v1" /usr/local/bin/shop
+machine_exec sh -c 'chmod 755 /root/web-v* /usr/local/bin/shop'
 pawl -q init >/dev/null
 reach one # from now on the service has its number
-for state in none one stopped two; do
+for state in none one stopped two back foreign adopted; do
         reach "$state"
         state_now "state.$state"
         cp "state.$state" is
