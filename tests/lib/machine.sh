@@ -5,6 +5,7 @@
 #   . "$SRC/tests/lib/system.sh"
 #   . "$SRC/tests/lib/machine.sh"
 #   machine_boot                 until `systemctl is-system-running` says so; fails when it says anything but "running" (half a second)
+#   machine_power_on             the same, without waiting for more than a systemd that answers
 #   machine_exec COMMAND...      runs it inside, as root, with a clean environment; stdin, output and status are its own
 #   machine_cut                  the power goes: its PID 1 is killed and the kernel ends everything in it at once; machine_boot boots it again
 #   machine_remove               cut, and everything it had is gone; done by itself at the end of a test
@@ -73,7 +74,7 @@ machine_is_up() {
         machine_pid=$(pgrep -P "$machine_holder" -x systemd) && [ -S "/proc/$machine_pid/root/run/systemd/private" ]
 }
 
-machine_boot() {
+machine_power_on() {
         mkdir -p "$machine/upper" "$machine/work" "$machine/root"
         machine_hierarchies >"$machine/cgroups"
         machine_make_cgroups
@@ -81,6 +82,10 @@ machine_boot() {
         machine_holder=$!
         wait_for 20 machine_is_up || fail "the machine does not boot: $(cat "$machine/console")"
         machine_pid=$(pgrep -P "$machine_holder" -x systemd)
+}
+
+machine_boot() {
+        machine_power_on
         machine_is_running=$(machine_exec timeout 60 systemctl is-system-running --wait || true)
         [ "$machine_is_running" = running ] || {
                 machine_exec systemctl --failed --no-pager || true

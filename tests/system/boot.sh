@@ -121,6 +121,21 @@ machine_exec rm /etc/crash-early
 settled v1
 say "early recovery died: late recovery did its work"
 
+# The power goes again while early recovery is at work.
+machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+machine_exec sh -c 'cat >/etc/crash-early' <<'END'
+PAWL_CRASH_AT=revert-before /srv/build/pawl-testing "$@"
+touch /run/early-died
+exec sleep 1000
+END
+machine_cut
+machine_power_on
+wait_for 20 machine_exec test -e /run/early-died || fail "early recovery does not come to its crash point"
+machine_exec rm /etc/crash-early
+reboot
+settled v1
+say "the power went in the middle of early recovery, and the next boot did it"
+
 # A service with a mark: systemd reads its units again before they may start.
 machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
 machine_exec touch /var/lib/pawl/open/web
@@ -150,3 +165,52 @@ reboot
 expect 0 machine_exec systemctl is-active marked.service
 expect 1 machine_exec test -e /var/lib/pawl/open/marked
 say "a mark keeps a unit down when early recovery dies, and goes when nothing is open"
+
+# Somebody is told by webhook, once per boot: of what was put back, and of what is on hold.
+machine_exec sh -c 'cat >/root/hooks.py' <<'END'
+import http.server
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/var/log/hooks", "ab") as log:
+            log.write(body + b"\n")
+        self.send_response(204)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", 8099), Hook).serve_forever()
+END
+machine_exec sh -c 'cat >/etc/systemd/system/hooks.service' <<'END'
+[Unit]
+Before=multi-user.target
+[Service]
+ExecStart=python3 /root/hooks.py
+ExecStartPost=sh -c 'until curl -s -o /dev/null http://127.0.0.1:8099/; do sleep 0.05; done'
+[Install]
+WantedBy=multi-user.target
+END
+machine_exec systemctl daemon-reload
+machine_exec systemctl enable -q --now hooks.service
+machine_exec sh -c 'echo "notify: {url: \"http://127.0.0.1:8099/\"}" >>/etc/pawl/pawl.yaml'
+told() { machine_exec grep -c "\"event\": *\"recovered\".*\"result\": *\"$1\"" /var/log/hooks || true; }
+machine_exec env PAWL_CRASH_AT=commit-before /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+reboot
+settled v1
+[ "$(told 'put back')" -eq 1 ] || fail "the webhook is not told once of what was put back: $(machine_exec cat /var/log/hooks)"
+machine_exec systemctl start pawl-recover-late.service
+[ "$(told 'put back')" -eq 1 ] || fail "the webhook is told again"
+
+# What somebody else made since cannot be put back: it is left, on hold, and said at each boot once.
+machine_exec env PAWL_CRASH_AT=apply-after:3 /srv/build/pawl-testing -q upgrade web --source /root/web-v2 --version v2 --retry >"$dir/flow" 2>&1 || true
+current=$(machine_exec readlink /opt/pawl/web/current)
+machine_exec ln -sfn releases/elsewhere /opt/pawl/web/current
+reboot
+late | grep -q '^web .* on hold .* after a power cut (upgrade to v2' || fail "a hold is not said: $(late)"
+[ "$(told 'on hold')" -eq 1 ] || fail "the webhook is not told of a hold: $(machine_exec cat /var/log/hooks)"
+machine_exec systemctl start pawl-recover-late.service
+[ "$(told 'on hold')" -eq 1 ] || fail "the webhook is told of the same hold again"
+[ "$(machine_exec readlink /opt/pawl/web/current)" = releases/elsewhere ] || fail "what somebody else made is gone"
+machine_exec ln -sfn "$current" /opt/pawl/web/current
+expect 0 pawl recover
+settled v1
+say "a webhook is told once of what was put back, and of what is on hold"
