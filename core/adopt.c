@@ -48,7 +48,8 @@ static int check_adoptable(const char *unit, const Value *s, Error *err) {
         static const char *const types[] = {"simple", "exec", NULL}, *const restarts[] = {"no", "always", "on-failure",
                                                                                           NULL};
         if (strcmp(value_get_text_or(s, "load", ""), "loaded") != 0)
-                return error_set(err, -ENOENT, ERR_NOT_FOUND, NULL, "there is no unit \"%s\"", unit);
+                return error_set(err, -ENOENT, ERR_NOT_FOUND, "Run \"systemctl list-units\" to see what runs here.",
+                                 "there is no unit \"%s\"", unit);
         if (strncmp(value_get_text_or(s, "file", ""), "/etc/systemd/system/", 20) != 0)
                 return refuse(unit, "its file is not in /etc/systemd/system, so it belongs to a package or a generator",
                               err);

@@ -209,6 +209,16 @@ static const char *const boot_units[] = {
 };
 /* clang-format on */
 
+static bool has_boot_units(const Engine *e) {
+        static const char *const folders[] = {"etc", "lib", "usr/lib", "usr/local/lib"};
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+                _cleanup_free_ char *file = text_format("%s/systemd/system/pawl-recover.service", folders[i]);
+                if (file && fs_exists(e->root, file))
+                        return true;
+        }
+        return false;
+}
+
 /* Without recovery at boot a power cut leaves things as they are until somebody comes; services that ask for their mark stay down. */
 static void look_boot(Engine *e, Finding *f) {
         if (!e->is_real_root) {
@@ -218,6 +228,11 @@ static void look_boot(Engine *e, Finding *f) {
         if (!has_systemd(e)) {
                 found(f, FINDING_WARNING, "Have \"pawl recover\" run at boot, before the services.",
                       "nothing runs recovery at boot here");
+                return;
+        }
+        if (!has_boot_units(e)) {
+                found(f, FINDING_WARNING, "Install the package, or run \"./dev install\"; then enable them.",
+                      "pawl-recover.service is not installed: nothing settles what a power cut interrupts");
                 return;
         }
         for (size_t i = 0; i < ELEMENTSOF(boot_units); i++) {

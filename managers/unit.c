@@ -131,8 +131,9 @@ typedef struct Start {
 static int start_failed(const Start *s, const BusUnit *u, const char *why, Error *err) {
         char how[64];
         bus_unit_exit_text(u, how);
-        int r = error_set(err, -EPROTO, ERR_PROGRAM, "See \"pawl logs\" and \"systemctl status\".", "%s%s%s", why,
-                          how[0] ? ": the program " : "", how);
+        int r = error_set(err, -EPROTO, ERR_PROGRAM, NULL, "%s%s%s", why, how[0] ? ": the program " : "", how);
+        error_hint(err, "See \"journalctl -u %s\".",
+                   s->unit); /* which knows it also when nothing is left of the service */
         unit_log_to_detail(s->unit, s->since_usec, LOG_LINES_SHOWN, err);
         return r;
 }

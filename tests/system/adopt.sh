@@ -42,6 +42,9 @@ says 'remove etc/systemd/system/shop.service'
 machine_is_as before
 expect 1 pawl adopt nobody
 says 'there is no unit "nobody.service"'
+says 'systemctl list-units'
+expect 0 pawl doctor
+says 'pawl-recover.service is not installed'
 expect 10 pawl adopt dbus
 says 'its file is not in /etc/systemd/system'
 machine_is_as before

@@ -50,6 +50,13 @@ machine_exec sh -c "printf 'a\tb\nUser=root %%h \$HOME \\\\' | cmp - /var/lib/pa
 expect 0 pawl remove words -y --purge
 machine_exec rm /root/words.yaml
 
+# ---- Where nothing is left of a service, its output is still to be found.
+machine_exec sh -c 'echo no program >/root/text && chmod 755 /root/text'
+expect 1 pawl deploy /root/text -n text -v v1
+says 'Exec format error'
+says 'journalctl -u pawl-text.service'
+machine_exec rm /root/text
+
 # ---- A drop-in counts and stays.
 machine_exec mkdir "$file.d"
 machine_exec sh -c "printf '[Service]\nEnvironment=FROM_DROP_IN=yes\n' >'$file.d/more.conf'"
