@@ -131,9 +131,10 @@ sweep() {
                 done
         done
 }
+# The last three points are in the middle of one step, and are met once in a flow.
 sample() {
         echo "$flows" | awk -v seed="$seed" -v points="$points" 'BEGIN { srand(seed); n = split(points, point, " ") }
-                rand() < 0.7 { at = point[int(rand() * 4) + 1]; print $1, $2, $3, at ":" int(rand() * 9) + 1, rand() < 0.5 ? "yes" : "no", substr($0, index($0, $4)) }' >sample
+                rand() < 0.7 { i = int(rand() * n) + 1; print $1, $2, $3, point[i] ":" (i > 4 ? 1 : int(rand() * 9) + 1), rand() < 0.5 ? "yes" : "no", substr($0, index($0, $4)) }' >sample
         while read -r flow from to at cut command; do
                 # shellcheck disable=SC2086
                 strike "$flow" "$from" "$to" "$at" "$cut" $command </dev/null || true
