@@ -26,7 +26,7 @@ static int config_write(Engine *e, Error *err) {
                 return fs_sync_parent(e->root, CONFIG_PATH, err);
         if (r == 0)
                 r = config_template(&text, err);
-        return r < 0 ? r : fs_replace_durably(e->root, CONFIG_PATH, text, strlen(text), 0644, err);
+        return r < 0 || !text ? r : fs_replace_durably(e->root, CONFIG_PATH, text, strlen(text), 0644, err);
 }
 
 static int made_add(Engine *e, const char *path, bool was_there, Value *list, Error *err) {
