@@ -23,18 +23,27 @@ bool mark_is_there(const Engine *e, const char *service) {
         return path && fs_exists(e->root, path);
 }
 
+/* A mark that cannot be looked at is not one that is not there: half of the files would start. */
+static int mark_remove(Engine *e, const char *path, Error *err) {
+        bool is_there = false;
+        int r = fs_has(e->root, path, &is_there, err);
+        return is_there ? fs_unlink_durably(e->root, path, err) : r;
+}
+
 static int say_whole(Engine *e, const char *service, Error *err) {
         _cleanup_free_ char *path = whole_path(service);
         if (!path)
                 return error_no_memory(err);
-        return fs_exists(e->root, path) ? 0 : fs_replace(e->root, path, "", 0, 0644, err);
+        bool is_there = false;
+        int r = fs_has(e->root, path, &is_there, err);
+        return r < 0 || is_there ? r : fs_replace(e->root, path, "", 0, 0644, err);
 }
 
 static int unsay_whole(Engine *e, const char *service, Error *err) {
         _cleanup_free_ char *path = whole_path(service);
         if (!path)
                 return error_no_memory(err);
-        return fs_exists(e->root, path) ? fs_unlink_durably(e->root, path, err) : 0;
+        return mark_remove(e, path, err);
 }
 
 int mark_begin(Engine *e, const char *service, Error *err) {
@@ -51,7 +60,7 @@ static int take_away(Engine *e, const char *service, Error *err) {
         _cleanup_free_ char *path = open_path(service);
         if (!path)
                 return error_no_memory(err);
-        int r = fs_exists(e->root, path) ? fs_unlink_durably(e->root, path, err) : 0;
+        int r = mark_remove(e, path, err);
         return r < 0 ? r : unsay_whole(e, service, err);
 }
 
@@ -63,7 +72,10 @@ void mark_end(Engine *e, const char *service) {
 }
 
 int mark_resume(Engine *e, const Trail *t, Error *err) {
-        return mark_is_there(e, t->plan->service) ? say_whole(e, t->plan->service, err) : 0;
+        _cleanup_free_ char *path = open_path(t->plan->service);
+        bool is_there = false;
+        int r = path ? fs_has(e->root, path, &is_there, err) : error_no_memory(err);
+        return is_there ? say_whole(e, t->plan->service, err) : r;
 }
 
 int mark_whole_if(Engine *e, const Trail *t, uint32_t from, Error *err) {

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -280,7 +279,8 @@ static bool sweep(Fail *f, unsigned worker) {
         uint64_t number = 0;
 
         for (uint64_t n = 1; n <= f->n_events && n <= EVENTS_MAX; n++) {
-                size_t n_faults = faults_of(f->events[n - 1].name, f->events[n - 1].kind, faults);
+                bool is_fit = fault_fits(f->events[n - 1].name, f->events[n - 1].path);
+                size_t n_faults = !is_fit ? 0 : faults_of(f->events[n - 1].name, f->events[n - 1].kind, faults);
 
                 for (size_t i = 0; i < n_faults; i++) {
                         uint64_t key = n * FAULTS_MAX + i;
@@ -361,12 +361,14 @@ static bool take_option(FailOptions *o, int c) {
         return c != '?' && (o->flow == NULL || flow_find(o->flow) != NULL);
 }
 
+/* The sample is the same for everybody who guards a change with it; --seed asks for another, --full for all. */
+enum { DEFAULT_SEED = 1 };
+
 static bool parse(FailOptions *o, int argc, char **argv) {
         bool is_fine = true;
         int c;
 
-        *o = (FailOptions){.n_jobs = 2, .permille_killed = 100};
-        (void)getrandom(&o->seed, sizeof o->seed, 0);
+        *o = (FailOptions){.n_jobs = 2, .permille_killed = 100, .seed = DEFAULT_SEED};
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(o, c);
         if (o->at != 0)
@@ -377,7 +379,7 @@ static bool parse(FailOptions *o, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        enum { SAMPLE_SLOW = 4, SAMPLE_QUICK = 20 };
+        enum { SAMPLE_SLOW = 2, SAMPLE_QUICK = 20 };
         static const char *names[CREW_ROWS_MAX];
         static bool is_left_out[CREW_ROWS_MAX];
         FailOptions o;

@@ -67,6 +67,10 @@ static bool can_lie(TracerKind kind, const char *error) {
         return kind != TRACER_LOOK && strcmp(error, "EINTR") != 0;
 }
 
+bool fault_fits(const char *call, const char *path) {
+        return strcmp(call, "fcntl") != 0 || strstr(path, "lock") != NULL;
+}
+
 size_t faults_of(const char *call, TracerKind kind, Fault ret_faults[FAULTS_MAX]) {
         char text[256], *rest;
         size_t n = 0;

@@ -11,6 +11,9 @@ typedef struct Fault {
         int error;       /* 0 for SHORT */
 } Fault;
 
+/* A lock is refused (ENOLCK) to files that are locked only. */
+bool fault_fits(const char *call, const char *path);
+
 /* How many faults this call knows, the changing ones as lies, too; fills ret_faults. */
 size_t faults_of(const char *call, TracerKind kind, Fault ret_faults[FAULTS_MAX]);
 
