@@ -417,16 +417,21 @@ static int recover_all(Engine *e, const RecoverRequest *request, Value *reports,
         return r < 0 ? r : stays;
 }
 
+/* What comes of a recovery; the lists are borrowed. */
+typedef struct Recovered {
+        Value *reports, *started, *down;
+        int stays; /* SETTLE_STAYS: something is on hold */
+} Recovered;
+
 /* What each stage does beside settling what is open. */
-static int around(Engine *e, const RecoverRequest *request, Value *reports, Value *started, Value *down, int *ret_stays,
-                  Error *err) {
+static int recover_stage(Engine *e, const RecoverRequest *request, Recovered *x, Error *err) {
         bool is_all = request->tx == 0 && request->mode == RECOVER_AUTO;
         int r = is_all && request->stage != RECOVER_WHOLE ? boot_remember(e, err) : 0;
         if (r == 0)
-                r = *ret_stays = recover_all(e, request, reports, err);
+                r = x->stays = recover_all(e, request, x->reports, err);
         r = MIN(r, 0);
         if (r == 0 && is_all && request->stage != RECOVER_EARLY)
-                r = start_after_boot(e, started, down, err);
+                r = start_after_boot(e, x->started, x->down, err);
         return r == 0 && is_all ? mark_sweep(e, err) : r;
 }
 
@@ -462,10 +467,10 @@ static int tell(Engine *e, const Value *reports, Value *result, Error *err) {
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *result = value_new_map(), *reports = value_new_array(),
                                      *started = value_new_array(), *down = value_new_array();
-        int stays = 0;
+        Recovered x = {.reports = reports, .started = started, .down = down};
         if (!result || !reports || !started || !down)
                 return error_no_memory(err);
-        int r = around(e, request, reports, started, down, &stays, err);
+        int r = recover_stage(e, request, &x, err);
         if (r == 0 && request->stage == RECOVER_LATE)
                 r = tell(e, reports, result, err);
         if (r == 0)
@@ -480,10 +485,10 @@ int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error 
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(result);
-        if (n_down > 0 && stays == 0)
+        if (n_down > 0 && x.stays == 0)
                 return error_set(err, -EIO, ERR_PROGRAM, "\"pawl status\" and \"pawl logs\" of each say more.",
                                  "%zu of the services that should run could not be started", n_down);
-        if (stays == 0 || request->mode == RECOVER_DRY_RUN)
+        if (x.stays == 0 || request->mode == RECOVER_DRY_RUN)
                 return 0;
         return error_set(err, -EBUSY, ERR_LEFTOVERS,
                          "Decide for each: \"pawl recover TX --keep STEP\" or \"--restore STEP\".",
