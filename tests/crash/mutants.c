@@ -182,18 +182,6 @@ static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *re
         return true;
 }
 
-bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t seed) {
-        bool is_fine = true;
-
-        for (size_t i = 0; i < N_MUTANTS; i++) {
-                if (mutants[i].reach == MUTANT_ELSEWHERE || i % n_workers != worker)
-                        continue;
-                catches[i].is_tried = try_one(world, &mutants[i], seed, &catches[i]);
-                is_fine = is_fine && catches[i].is_tried;
-        }
-        return is_fine;
-}
-
 /* ---- The report ---- */
 
 /* clang-format off */
@@ -223,6 +211,28 @@ static bool is_as_it_should(const Mutant *m, const Catch *c) {
         return !is_asked || (c->is_tried && c->is_caught == (m->reach != MUTANT_HARMLESS));
 }
 
+/* As they come: the whole takes minutes. */
+static void print_row(size_t i) {
+        const Mutant *m = &mutants[i];
+        const Catch *c = &catches[i];
+
+        (void)printf("%-24s %-9s %-12s %s\n", m->name, tiers[m->reach], word_for(m, c), c->is_caught ? c->by : m->rule);
+        (void)fflush(stdout);
+}
+
+bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t seed) {
+        bool is_fine = true;
+
+        for (size_t i = 0; i < N_MUTANTS; i++) {
+                if (mutants[i].reach == MUTANT_ELSEWHERE || i % n_workers != worker)
+                        continue;
+                catches[i].is_tried = try_one(world, &mutants[i], seed, &catches[i]);
+                print_row(i);
+                is_fine = is_fine && catches[i].is_tried;
+        }
+        return is_fine;
+}
+
 /* Of those whose tier is called so; NULL: of all that are mistakes and were tried. */
 static void print_sum(const char *tier) {
         size_t n = 0, n_killed = 0;
@@ -247,8 +257,8 @@ bool mutants_report(void) {
                 const Mutant *m = &mutants[i];
                 const Catch *c = &catches[i];
 
-                (void)printf("%-24s %-9s %-12s %s\n", m->name, tiers[m->reach], word_for(m, c),
-                             c->is_caught ? c->by : m->rule);
+                if (m->reach == MUTANT_ELSEWHERE)
+                        print_row(i);
                 is_fine = is_fine && is_as_it_should(m, c);
         }
         for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
