@@ -161,7 +161,10 @@ static int run_args(const Target *t, const char *role, const Value *spec, int64_
                                              10 * (int64_t)USEC_PER_SEC),
                                err)) < 0)
                 return r;
-        bool waits_when_put_back = strcmp(role, "owe") == 0;
+        bool waits_when_put_back = strcmp(role, "owe") == 0, stops = strcmp(role, "stop") == 0;
+        if (target_has_unit(t) && !waits_when_put_back && !stops &&
+            (r = value_set_bool(args, "health_follows", has_health(t), err)) < 0)
+                return r;
         if (waits_when_put_back && b1 && (r = health_args(t, b1, port, &health, err)) < 0)
                 return r;
         if (health && (r = value_set(args, "health", TAKE_PTR(health), err)) < 0)

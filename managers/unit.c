@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,9 +22,11 @@
 #include "managers/unit.h"
 #include "managers/unit_log.h"
 
-#define START_USEC (10 * USEC_PER_SEC) /* GC-56: so long may a start take */
+#define START_USEC (10 * USEC_PER_SEC) /* so long may a start take */
 #define STOP_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
+#define EXEC_FAILED_FIRST 200 /* with these systemd says that it could not execute the program */
+#define EXEC_FAILED_LAST 243
 
 /* clang-format off */
 static const Field unit_args[] = {
@@ -32,6 +35,7 @@ static const Field unit_args[] = {
         {3, "unit",              FIELD_TEXT, FIELD_REQUIRED, 1, NULL}, /* pawl-web.service */
         {4, "stop_timeout_usec", FIELD_INT,  0,              1, NULL},
         {5, "health",            FIELD_MAP,  0,              1, health_args}, /* used when putting back */
+        {6, "health_follows",    FIELD_BOOL, 0,              1, NULL},        /* a check of its own, behind this step */
         FIELD_END,
 };
 static const Field unit_before[] = {
@@ -123,6 +127,7 @@ static int unit_stop(const Host *host, const Value *args, Error *err) {
 /* A start, from before the job was queued. */
 typedef struct Start {
         const char *unit;
+        bool is_asked_next; /* a health check follows: it says what became of a program that ran and has ended */
         BusUnit was;
         Error job;           /* how the job ended, or that it could not be heard */
         uint64_t since_usec; /* wall clock: what is printed from here on is about it */
@@ -138,6 +143,13 @@ static int start_failed(const Start *s, const BusUnit *u, const char *why, Error
         return r;
 }
 
+/* It was executed, and is over already: whether systemd still calls that a start is a matter of milliseconds. */
+static bool is_over(const BusUnit *u) {
+        bool is_executed = u->exec_main_status < EXEC_FAILED_FIRST || u->exec_main_status > EXEC_FAILED_LAST;
+        return u->exec_main_code == CLD_KILLED || u->exec_main_code == CLD_DUMPED ||
+               (u->exec_main_code == CLD_EXITED && is_executed);
+}
+
 /* However the job ended: does the unit run, in a run it did not have before? */
 static int start_seen(const Host *host, const Start *s, Running *ret, Error *err) {
         _cleanup_bus_unit_ BusUnit u = {0};
@@ -149,6 +161,8 @@ static int start_seen(const Host *host, const Start *s, Running *ret, Error *err
         *ret = (Running){0};
         running_fill(ret, &u);
         if (s->job.code == ERR_NONE && ret->is_alive && is_new)
+                return 0;
+        if (s->is_asked_next && is_new && is_over(&u))
                 return 0;
         if (s->job.code != ERR_NONE)
                 why = strdup(s->job.message);
@@ -178,7 +192,10 @@ static int start_run(const Host *host, const Value *args, Start *s, Running *ret
 }
 
 static int unit_restart(const Host *host, const Value *args, Running *ret, Error *err) {
-        Start s = {.unit = value_get_text(args, "unit"), .job = ERROR_INIT, .since_usec = (uint64_t)clock_wall_usec()};
+        Start s = {.unit = value_get_text(args, "unit"),
+                   .is_asked_next = value_get_bool(args, "health_follows", false),
+                   .job = ERROR_INIT,
+                   .since_usec = (uint64_t)clock_wall_usec()};
         int r = start_run(host, args, &s, ret, err);
         bus_unit_done(&s.was);
         return r;
