@@ -10,10 +10,12 @@
 
 #include "core/adopt.h"
 #include "core/base/text.h"
+#include "core/drop_ins.h"
 #include "core/names.h"
 #include "core/recipe_parts.h"
 
 #define UNIT_FILE_MAX (1u << 20)
+#define ADOPTED_CONF "adopted.conf"
 
 /* ---- What can be taken over ---------------------------------------------------------------------------------------------------------- */
 
@@ -280,6 +282,24 @@ int args_drop_in(const Target *t, Value **ret, Error *err) {
         if (r < 0)
                 return r;
         kept = kept_lines(text);
-        return kept ? args_content(path_join(dir, "adopted.conf"), value_new_text(kept), 0644, ret, err)
+        return kept ? args_content(path_join(dir, ADOPTED_CONF), value_new_text(kept), 0644, ret, err)
                     : error_no_memory(err);
+}
+
+/* ---- When the service goes ----------------------------------------------------------------------------------------------------- */
+
+bool was_adopted(const Target *t) {
+        _cleanup_free_ char *dir = t->unit ? name_unit_drop_ins(t->unit) : NULL,
+                            *path = dir ? path_join(dir, ADOPTED_CONF) : NULL;
+        return path && fs_exists(t->engine->root, path);
+}
+
+/* pawl's own drop-in goes with the service; the folder as well, when no operator has put one beside it. */
+int args_trash_drop_in(const Target *t, Value **ret, Error *err) {
+        char *dir = name_unit_drop_ins(t->unit);
+        if (!dir || drop_ins_are_only(t->engine, dir, ADOPTED_CONF))
+                return args_path(dir, ret, err);
+        char *path = path_join(dir, ADOPTED_CONF);
+        free(dir);
+        return args_path(path, ret, err);
 }

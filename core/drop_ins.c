@@ -48,6 +48,20 @@ static int read_dir(const Engine *e, const char *dir, Value *paths, Error *err) 
         return read_names(e, d, dir, paths, err);
 }
 
+bool drop_ins_are_only(const Engine *e, const char *dir, const char *name) {
+        _cleanup_close_ int fd = fs_open_dir(e->root, dir, NULL);
+        _cleanup_(dir_close) DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+        const struct dirent *entry = NULL;
+        bool is_only = d != NULL;
+        if (!d)
+                return false;
+        (void)TAKE_FD(fd);
+        for (errno = 0; is_only && (entry = readdir(d));)
+                is_only = strcmp(entry->d_name, name) == 0 || strcmp(entry->d_name, ".") == 0 ||
+                          strcmp(entry->d_name, "..") == 0;
+        return is_only && errno == 0;
+}
+
 /* As systemd orders them. */
 static int by_text(const void *a, const void *b) {
         return strcmp(value_text(*(Value *const *)a), value_text(*(Value *const *)b));

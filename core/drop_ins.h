@@ -9,3 +9,6 @@
  * out. `row` is the service's, or NULL. What systemd adds to a unit from elsewhere (/run, /usr/lib) is the host's, not the service's.
  */
 int drop_ins_set(Engine *e, const char *service, const Value *row, Value *item, Error *err);
+
+/* The directory holds this one name and nothing else; also false when it cannot be read. */
+bool drop_ins_are_only(const Engine *e, const char *dir, const char *name);

@@ -49,6 +49,7 @@ int render_command(const Target *t, Value **ret_argv, char **ret_directory, Erro
 /* Arguments of each kind of step; owned by the caller. */
 int args_drop_in(const Target *t, Value **ret, Error *err);
 int args_drop_in_dir(const Target *t, Value **ret, Error *err);
+int args_trash_drop_in(const Target *t, Value **ret, Error *err);
 int args_old_file(const Target *t, Value **ret, Error *err);
 int args_old_stop(const Target *t, Value **ret, Error *err);
 int args_old_text(const Target *t, Value **ret, Error *err);
@@ -115,6 +116,7 @@ bool had_user(const Target *t);
 bool has_process(const Target *t);
 bool has_unit(const Target *t);
 bool has_unit_file(const Target *t);
+bool was_adopted(const Target *t);
 bool is_enabled(const Target *t);
 bool lacks_wants_dir(const Target *t);
 bool runs_as_process(const Target *t);

@@ -82,4 +82,10 @@ machine_cut
 machine_boot
 wait_for 5 answer || fail "it is not started by the next boot"
 is_answer 'hello from v2'
+
+# ---- What pawl wrote for it goes with it; what an operator put beside that stays.
+machine_exec test -e /etc/systemd/system/pawl-shop.service.d/adopted.conf || fail "there is no drop-in to take away"
+machine_exec sh -c 'printf "[Service]\nNice=4\n" >/etc/systemd/system/pawl-shop.service.d/mine.conf'
+expect 0 pawl remove shop --purge --yes
+[ "$(machine_exec ls /etc/systemd/system/pawl-shop.service.d)" = mine.conf ] || fail "the wrong drop-ins are left"
 say "adopted, or left as it was"
