@@ -235,7 +235,7 @@ static int run_effect(Txn *x, uint32_t i, Error *err) {
                 return r;
         fault_point("apply-after");
         if (mutant_is("mark-after-effect") && x->trail->plan->steps[i].debt == DEBT_PAY)
-                r = mark_begin(x->engine, x->trail->plan->service, err);
+                (void)mark_begin(x->engine, x->trail->plan->service, err);
         x->pending = x->trail->steps[i].is_done ? -1 : (int64_t)i;
         return 0;
 }
