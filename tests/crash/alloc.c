@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "tests/crash/crew.h"
 #include "tests/crash/judge.h"
+#include "tests/crash/seed.h"
 
 static const char usage[] = "usage: crash.alloc [OPTION]...\n"
                             "  --flow NAME  only this flow\n"
@@ -166,11 +166,11 @@ static bool take_option(AllocOptions *o, int c) {
 }
 
 static bool parse(AllocOptions *o, int argc, char **argv) {
-        bool is_fine;
+        bool is_fine = true;
         int c;
 
         *o = (AllocOptions){.n_jobs = 2};
-        is_fine = getrandom(&o->seed, sizeof o->seed, 0) == sizeof o->seed;
+        o->seed = seed_default();
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(o, c);
         return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "tests/crash/damage.h"
+#include "tests/crash/seed.h"
 #include "tests/crash/tree.h"
 
 static const char usage[] = "usage: crash.damage [OPTION]...\n"
@@ -266,11 +266,11 @@ static bool take_option(DamageOptions *o, int c) {
 }
 
 static bool parse(DamageOptions *o, int argc, char **argv) {
-        bool is_fine;
+        bool is_fine = true;
         int c;
 
         *o = (DamageOptions){.n_jobs = 2};
-        is_fine = getrandom(&o->seed, sizeof o->seed, 0) == sizeof o->seed;
+        o->seed = seed_default();
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(o, c);
         if (o->is_only && !o->has_cases)

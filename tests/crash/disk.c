@@ -18,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +25,7 @@
 
 #include "tests/crash/device.h"
 #include "tests/crash/mutants.h"
+#include "tests/crash/seed.h"
 #include "tests/crash/tree.h"
 
 enum { JOBS_MAX = 8, PAIRS_MAX = 256, MKFS_WORDS = 8, SAMPLE_STATES = 10, SKIPPED = 77, BROKEN = 101 };
@@ -499,8 +499,7 @@ static bool parse(Options *o, int argc, char **argv) {
         bool is_fine = true;
         int c;
 
-        *o = (Options){.n_jobs = 2, .n_states = SAMPLE_STATES};
-        (void)getrandom(&o->seed, sizeof o->seed, 0);
+        *o = (Options){.n_jobs = 2, .n_states = SAMPLE_STATES, .seed = seed_default()};
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 o->is_full |= c == 'A';
                 o->is_list |= c == 'l';

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/mutants.h"
+#include "tests/crash/seed.h"
 
 enum { JOBS_MAX = 16, FLOWS_MAX = 64 };
 
@@ -125,7 +125,7 @@ static bool parse(Kill *k, int argc, char **argv) {
         int c;
 
         *k = (Kill){.n_jobs = 2, .sweep = {.sample = 100, .sample_exit = 10, .sample_done = 20}};
-        (void)getrandom(&k->sweep.seed, sizeof k->sweep.seed, 0);
+        k->sweep.seed = seed_default();
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(k, c);
         if (k->mutant != NULL)

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/cut.h"
 #include "tests/crash/mutants.h"
+#include "tests/crash/seed.h"
 
 enum { JOBS_MAX = 16, FLOWS_MAX = 64, DEPTH_MAX = 32 };
 
@@ -120,11 +120,9 @@ static bool take_option(Power *p, int c) {
 }
 
 static bool parse(Power *p, int argc, char **argv) {
-        uint32_t seed = 0;
         bool is_fine = true;
         int c;
 
-        (void)getrandom(&seed, sizeof seed, 0);
         *p = (Power){.n_jobs = 2,
                      .cut = {.lint = true,
                              .states = true,
@@ -133,7 +131,7 @@ static bool parse(Power *p, int argc, char **argv) {
                              .classes = 50,
                              .nested_classes = 5,
                              .max_depth = DEPTH_MAX,
-                             .limits = {.limit = 512, .n_samples = 16, .seed = seed}}};
+                             .limits = {.limit = 512, .n_samples = 16, .seed = seed_default()}}};
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(p, c);
         if (p->is_lint)

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "tests/crash/damage.h"
+#include "tests/crash/seed.h"
 #include "tests/crash/tree.h"
 
 static const char usage[] = "usage: crash.repair [OPTION]...\n"
@@ -313,11 +313,11 @@ static bool take_option(RepairOptions *o, int c) {
 }
 
 static bool parse(RepairOptions *o, int argc, char **argv) {
-        bool is_fine;
+        bool is_fine = true;
         int c;
 
         *o = (RepairOptions){.n_jobs = 2};
-        is_fine = getrandom(&o->seed, sizeof o->seed, 0) == sizeof o->seed;
+        o->seed = seed_default();
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(o, c);
         return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;
