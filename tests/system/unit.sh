@@ -163,6 +163,8 @@ expect 0 pawl deploy /root/web-v1 -n web -v v1
 machine_exec systemctl kill --signal=KILL dbus.service
 expect 0 pawl upgrade web --source /root/web-v2 -v v2
 is_answer 'hello from v2'
+machine_exec systemctl reset-failed dbus.service
+machine_exec systemctl start dbus.service # as it was: nobody may have asked for it since
 (sleep 0.1; machine_exec systemctl daemon-reexec) &
 expect 0 pawl upgrade web --source /root/web-v4 -v v4
 wait $! || true
