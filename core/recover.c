@@ -383,11 +383,12 @@ static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) 
                 _cleanup_(value_freep) Value *outcome = NULL;
                 if (!runtime || !name || strcmp(value_get_text_or(row, "wanted", ""), "running") != 0)
                         continue;
-                if (runtime->state(&e->host, name, &status, NULL) < 0 || status.state != RUN_STOPPED)
-                        continue;
                 Request request = {.kind = REQUEST_START, .service = name};
                 Error why = ERROR_INIT;
-                if (is_on_hold(e, name, &why) == 0 && engine_run(e, &request, &outcome, &why) == 0)
+                int q = runtime->state(&e->host, name, &status, &why);
+                if (q == 0 && status.state != RUN_STOPPED)
+                        continue;
+                if (q == 0 && is_on_hold(e, name, &why) == 0 && engine_run(e, &request, &outcome, &why) == 0)
                         r = value_append_text(started, name, err);
                 else if (why.code == ERR_JOURNAL_IO)
                         return error_set(err, -EIO, ERR_JOURNAL_IO, why.hint, "%s", why.message);
