@@ -145,7 +145,7 @@ function strip(line,   i, c, d, n, quote) {
 
 BEGIN {
         home("^lmdb[.]h$", "^journal/store[.]c$", "journal/store.c")
-        home("^curl/", "^managers/http[.]c$", "managers/http.c")
+        home("^curl/", "^managers/http_(url|wire)[.]c$", "managers/http_url.c and http_wire.c")
         home("^sodium([.]h$|/)", "^core/base/(digest|seal|signature)[.]c$", "core/base/digest.c, seal.c and signature.c")
         home("^cbor([.]h$|/)", "^core/base/cbor[.]c$", "core/base/cbor.c")
         home("^jansson[.]h$", "^core/base/json[.]c$", "core/base/json.c")

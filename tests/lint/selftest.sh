@@ -28,7 +28,7 @@ clean() {
         put journal/journal.h '#include "core/base/error.h"'
         put journal/store.c '#include <lmdb.h>' '#include "journal/journal.h"' 'int g(int fd) { return fsync(fd); }'
         put managers/manager.h '#include "core/base/error.h"'
-        put managers/http.c '#include <curl/curl.h>' '#include "managers/manager.h"'
+        put managers/http_wire.c '#include <curl/curl.h>' '#include "managers/manager.h"'
         put core/engine.h '#include "core/base/error.h"'
         put core/txn.c '#include "core/engine.h"' '#include "journal/journal.h"' '#include "managers/manager.h"' \
                 'int t(const Manager *m) { return m->apply(m) + m->revert(m); }'

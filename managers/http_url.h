@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of a URL decides: its scheme, host and port. Private to http*.c. */
+#pragma once
+
+#include "managers/manager.h"
+
+typedef struct Origin {
+        char *scheme, *host, *port; /* owned; of file:// the scheme alone */
+} Origin;
+void origin_done(Origin *o);
+#define _cleanup_origin_ _cleanup_(origin_done)
+
+/* -EINVAL, without a message: that is not a URL. */
+int origin_parse(const char *url, Origin *ret);
+/* The HttpScheme; 0: one that is not served here. */
+unsigned origin_scheme(const Origin *o);
+/* The URL as a message may show it; NULL: no memory. */
+char *http_url_shown(const HttpRequest *request);
