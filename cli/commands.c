@@ -51,11 +51,13 @@ static const char check_more[] =
         "After \"pawl journal repair\" every service is on hold until this found it as the journal says;\n"
         "where something differs, --accept takes it as it is.\n";
 static const char torture_more[] =
-        "Deploys, restarts and removes the service in a scratch root, again and again, kills pawl at every\n"
-        "call that changes the disk or makes a process, also in the recovery that follows, and judges what\n"
-        "recovery leaves: all as before or all as after, exactly the right program running, nothing else\n"
-        "touched. The spec's port must be free. Needs no root. Exit status 1: something was not as promised.\n"
-        "A killed process is not a power cut: that part is proven by pawl's own tests.\n";
+        "Deploys, restarts and removes the service in a scratch root, again and again. Tier \"kill\": kills\n"
+        "pawl at every call that changes the disk or makes a process. Tier \"power\": makes what the disk may\n"
+        "hold when the power goes instead, by what was synced and what was not. Both also in the recovery\n"
+        "that follows. It judges what recovery leaves: all as before or all as after, exactly the right\n"
+        "program running, nothing else touched. points: where it may happen; states: what that leaves;\n"
+        "judged: one of each kind. The spec's port must be free. Needs no root. Exit status 1: something was\n"
+        "not as promised.\n";
 static const char status_more[] =
         "Exit status: 0 it runs, 3 it does not, 4 there is no such service. Without SERVICE, the same as\n"
         "list.\n";
@@ -115,7 +117,7 @@ const Command commands[] = {
         {"doctor",   "", 0, 0, WORD_NONE, NEED_DOCTOR, 0, false,
          "is this host fit for pawl?", NULL, cmd_doctor, show_doctor},
         {"torture",  "SPEC", 1, 1, WORD_FILE, NEED_NOTHING, FLAG_BIT(QUICK) | FLAG_BIT(SEED), false,
-         "kill pawl at every point of your own deploy, and see", torture_more, cmd_torture, show_nothing},
+         "kill pawl and cut the power at every point of your own deploy, and see", torture_more, cmd_torture, show_nothing},
         {"config",   "", 0, 0, WORD_NONE, NEED_READ, FLAG_BIT(SHOW_ORIGIN), false,
          "the host configuration", NULL, cmd_config, show_config},
         {"version",  "", 0, 0, WORD_NONE, NEED_NOTHING, 0, false,

@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/cut.h"
 #include "tests/crash/lint.h"
+#include "tests/crash/sweep.h"
 #include "tests/crash/tree.h"
+
+enum { BUDGET_STATES_MIN = 3 }; /* however slow the machine is */
 
 /* Numbers that were seen; grows by doubling, at most half full. */
 typedef struct Set {
@@ -25,7 +29,8 @@ typedef struct Cut {
         const CutOptions *options;
         CutResult *result;
         Set states, classes;
-        uint64_t n_begun; /* levels that were begun: a way to tell states of different histories apart */
+        uint64_t until_msec; /* 0: for ever */
+        uint64_t n_begun;    /* levels that were begun: a way to tell states of different histories apart */
 } Cut;
 
 /* One recording: of the flow, or of the recovery of a state of the level above. */
@@ -109,9 +114,21 @@ static void event_text(const Level *level, uint32_t event, char *ret, size_t siz
                 record_event_text(level->r, event, ret, size);
 }
 
+static void again_text(const Level *level, uint64_t key, char *ret, size_t size) {
+        const Cut *cut = level->cut;
+        const char *mutant = cut->options->mutant;
+
+        if (cut->world->is_users)
+                (void)snprintf(ret, size, "pawl torture --seed %" PRIu64, cut->options->limits.seed);
+        else
+                (void)snprintf(ret, size, "crash.power --flow %s --seed %" PRIu64 " --state %" PRIx64 "%s%s%s",
+                               cut->flow->name, cut->options->limits.seed, key, level->depth > 0 ? " --nested" : "",
+                               mutant != NULL ? " --mutant " : "", mutant != NULL ? mutant : "");
+}
+
 static void tell_failure(const Level *level, const JudgeCase *c, uint64_t key) {
         Cut *cut = level->cut;
-        char event[2048], state[8192];
+        char event[2048], state[8192], again[512];
 
         note_first(cut, c->oracle, level->depth);
         cut->result->n_failures++;
@@ -119,13 +136,9 @@ static void tell_failure(const Level *level, const JudgeCase *c, uint64_t key) {
                 return;
         event_text(level, level->states.event, event, sizeof event);
         states_text(&level->states, state, sizeof state);
-        (void)printf(
-                "FAILED %s, power cut at depth %u: %s: %s\n    %s%s    again: crash.power --flow %s --seed %" PRIu64
-                " --state %" PRIx64 "%s%s%s\n",
-                cut->flow->name, level->depth + 1, c->oracle, c->text, event, state, cut->flow->name,
-                cut->options->limits.seed, key, level->depth > 0 ? " --nested" : "",
-                cut->options->mutant != NULL ? " --mutant " : "",
-                cut->options->mutant != NULL ? cut->options->mutant : "");
+        again_text(level, key, again, sizeof again);
+        (void)printf("FAILED %s, power cut at depth %u: %s: %s\n    %s%s    again: %s\n", cut->flow->name,
+                     level->depth + 1, c->oracle, c->text, event, state, again);
 }
 
 static bool give_up(const Cut *cut, const char *why) {
@@ -133,8 +146,16 @@ static bool give_up(const Cut *cut, const char *why) {
         return false;
 }
 
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static bool is_over(const Cut *cut) {
-        return cut->options->ends_at_first && cut->result->n_failures + cut->result->n_findings > 0;
+        return (cut->options->ends_at_first && cut->result->n_failures + cut->result->n_findings > 0) ||
+               (cut->until_msec != 0 && cut->result->n_judged >= BUDGET_STATES_MIN && now_msec() >= cut->until_msec);
 }
 
 /* ---- One state ---- */
@@ -259,6 +280,8 @@ static bool visit(States *s, void *userdata) {
 static bool look_at_level(Level *level) {
         const CutOptions *o = level->cut->options;
         Recording *r = level->r;
+        uint32_t first = r->first_event[r->n_runs - 1];
+        uint64_t n = r->disk.n_events - first + 1; /* the power may also go behind the last */
         bool is_fine = true;
 
         if (o->lint)
@@ -268,8 +291,11 @@ static bool look_at_level(Level *level) {
         level->number = level->cut->n_begun++;
         if (!states_begin(&level->states, r))
                 return give_up(level->cut, "no memory");
-        for (uint32_t event = r->first_event[r->n_runs - 1]; is_fine && event <= r->disk.n_events; event++)
-                is_fine = states_each(&level->states, event, &o->limits, visit, level);
+        for (uint64_t i = 0; is_fine && i < n; i++) {
+                uint64_t place = o->budget_msec != 0 ? sweep_place((uint32_t)o->limits.seed, n, i) : i;
+
+                is_fine = states_each(&level->states, first + (uint32_t)place, &o->limits, visit, level);
+        }
         states_done(&level->states);
         return is_fine || is_over(level->cut);
 }
@@ -386,6 +412,7 @@ bool cut_flow(World *world, const Flow *flow, const CutOptions *options, CutResu
         bool is_fine;
 
         cut = (Cut){.world = world, .flow = flow, .options = options, .result = result};
+        cut.until_msec = options->budget_msec != 0 ? now_msec() + options->budget_msec : 0;
         world->boot = 0;
         world->inodes[0] = 0;
         is_fine = judge_open(&cut.judge, world, flow) && record_flow(&cut, 0, &r);

@@ -18,6 +18,7 @@ typedef struct CutOptions {
         uint64_t only;                     /* only the state of this number; 0: all */
         const char *mutant;                /* NULL: none */
         bool mutant_runs, mutant_recovers; /* in which process */
+        uint64_t budget_msec; /* look at as many events as fit into that time, the seed says which; 0: no matter */
         bool ends_at_first;
         bool is_quiet; /* failures are not printed */
 } CutOptions;

@@ -44,25 +44,34 @@ static bool is_sampled(const SweepOptions *o, uint64_t n, unsigned kind, unsigne
         return (x >> 33) % 100 < percent;
 }
 
+static void again_text(const Sweep *s, const Point *p, char *ret, size_t size) {
+        const SweepOptions *o = s->options;
+        const char *end = p->mode == TRACER_KILL_ENTRY ? "entry" : "exit";
+        char at[96] = "";
+
+        if (p->n != 0)
+                (void)snprintf(at, sizeof at, " --at %" PRIu64 " --%s%s", p->n, end, p->is_blind ? " --blind" : "");
+        if (s->world->is_users)
+                (void)snprintf(ret, size, "pawl torture --seed %" PRIu32, o->seed);
+        else
+                (void)snprintf(ret, size, "crash.kill --flow %s%s%s%s", s->flow->name, at,
+                               o->mutant != NULL ? " --mutant " : "", o->mutant != NULL ? o->mutant : "");
+}
+
 static void print_failure(const Sweep *s, const Point *p, const JudgeCase *c) {
         const TracerEvent *event = &s->traced.fired_event;
         const char *end = p->mode == TRACER_KILL_ENTRY ? "entry" : "exit";
-        char where[96] = "undisturbed", again[128] = "", mutant[96] = "", text[JUDGE_TEXT_SIZE + 4096];
+        char where[96] = "undisturbed", again[256], text[JUDGE_TEXT_SIZE + 4096];
         int n;
 
-        if (s->options->mutant != NULL)
-                (void)snprintf(mutant, sizeof mutant, " --mutant %s", s->options->mutant);
-        if (p->n != 0) {
+        if (p->n != 0)
                 (void)snprintf(where, sizeof where, "killed at %s of %" PRIu64 "%s", end, p->n,
                                p->is_blind ? ", DONE unseen" : "");
-                (void)snprintf(again, sizeof again, " --at %" PRIu64 " --%s%s", p->n, end,
-                               p->is_blind ? " --blind" : "");
-        }
-        n = snprintf(text, sizeof text,
-                     "FAILED %s, %s: %s\n    event: %s %s%s%s%s\n    %s\n    again: crash.kill --flow %s%s%s\n",
+        again_text(s, p, again, sizeof again);
+        n = snprintf(text, sizeof text, "FAILED %s, %s: %s\n    event: %s %s%s%s%s\n    %s\n    again: %s\n",
                      s->flow->name, where, c->oracle, s->traced.fired ? event->name : "none: it ran to its end",
                      event->path, event->path2[0] != 0 ? " -> " : "", event->path2,
-                     s->flow->crash_at != NULL ? " (of recover)" : "", c->text, s->flow->name, again, mutant);
+                     s->flow->crash_at != NULL ? " (of recover)" : "", c->text, again);
         (void)!write(STDOUT_FILENO, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 }
 
@@ -193,20 +202,21 @@ static uint64_t stride(uint32_t seed, uint64_t n) {
         return 1;
 }
 
-/* With a budget the points come in an order that jumps about, so that those for which there is time are spread. */
+uint64_t sweep_place(uint32_t seed, uint64_t n, uint64_t i) {
+        return (seed % n + i * stride(seed, n)) % n;
+}
+
+/* With a budget the points come in an order that jumps about. */
 static bool sweep_points(Sweep *s) {
         const SweepOptions *o = s->options;
-        uint64_t start = now_msec(), n_events = count_events(s), first = 0, step = 1;
+        uint64_t start = now_msec(), n_events = count_events(s);
 
         if (o->worker == 0)
                 s->result->n_points = n_events;
-        if (o->budget_msec != 0 && n_events > 0) {
+        if (o->budget_msec != 0)
                 s->until_msec = start + o->budget_msec;
-                first = o->seed % n_events;
-                step = stride(o->seed, n_events);
-        }
         for (uint64_t i = 0; i < n_events && !is_over(s); i++) {
-                uint64_t n = 1 + (first + i * step) % n_events;
+                uint64_t n = 1 + (o->budget_msec != 0 ? sweep_place(o->seed, n_events, i) : i);
                 bool is_mine = o->at != 0 ? n == o->at && o->worker == 0 : n % o->n_workers == o->worker;
 
                 if (is_mine && run_all_of(s, n, n == n_events) < 0)

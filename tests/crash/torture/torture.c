@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pawl-torture: the kill sweep on somebody's own spec, in a scratch root. Installed beside pawl-testing, the same pawl
- * with crash points, which is what it kills; `pawl torture` runs it. It needs no root and touches nothing outside of its
- * scratch root but what the service itself touches. */
+/* pawl-torture: killed processes and power cuts on somebody's own spec, in a scratch root. Installed beside pawl-testing,
+ * the same pawl with crash points, which is what it kills; `pawl torture` runs it. It needs no root and touches nothing
+ * outside of its scratch root but what the service itself touches. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,20 +15,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/cut.h"
 #include "tests/crash/sweep.h"
 
 enum { QUICK_MSEC = 8000, WORD_SIZE = 128, EXIT_USAGE = 2, EXIT_SPEC = 10 };
 
 static const char usage[] = "usage: pawl torture [--quick] [--json] [--seed S] SPEC\n"
                             "  --quick    as many points as fit into ten seconds\n"
-                            "  --seed S   which ones; a run prints its seed\n";
+                            "  --seed S   which ones; a run prints its seed\n"
+                            "  --mutant M with a deliberate mistake in pawl, for the test of this program\n";
 
 typedef struct Torture {
         const char *path, *file; /* the spec; its name in its folder */
         char folder[PATH_MAX];
         bool is_quick, is_json;
         uint32_t seed;
-        char version[64]; /* that runs after a deploy; empty: none does */
+        const char *mutant; /* NULL: none */
+        char version[64];   /* that runs after a deploy; empty: none does */
         uint64_t exposure_usec;
         char name[64], apply[WORLD_LINE_SIZE], restart[WORLD_LINE_SIZE], remove[WORLD_LINE_SIZE],
                 upgrade[WORLD_LINE_SIZE];
@@ -102,30 +105,79 @@ static int spec_try(Torture *t, World *w) {
         return t->name[0] != 0 ? 0 : fail(t, 1, "the answer of apply names no service", run.output);
 }
 
-/* ---- The flows ---- */
+/* ---- The flows and the tiers ---- */
 
-enum { TORTURE_FLOWS = 6, LEARNING_MSEC = 1000 };
+enum { TORTURE_FLOWS = 6, TORTURE_ROWS = 2 * TORTURE_FLOWS, LEARNING_MSEC = 1000 };
 
 typedef struct Row {
+        const char *tier;
+        bool (*run)(const Torture *t, World *w, struct Row *row, uint64_t budget_msec);
         Flow flow;
-        SweepResult result;
+        uint64_t n_points, n_states, n_judged, n_failures;
         uint64_t msec;
         bool is_done, is_late; /* late: there was no time for it */
 } Row;
 
+/* What a process leaves that is killed. */
+static bool run_kill(const Torture *t, World *w, Row *row, uint64_t budget_msec) {
+        const SweepOptions options = {.sample = 100,
+                                      .only_entry = t->is_quick,
+                                      .sample_exit = t->is_quick ? 0 : 10,
+                                      .seed = t->seed,
+                                      .n_workers = 1,
+                                      .mutant = t->mutant,
+                                      .mutant_runs = true,
+                                      .mutant_recovers = true,
+                                      .budget_msec = budget_msec,
+                                      .is_quiet = t->is_json};
+        SweepResult result = {0};
+        bool is_done = sweep_flow(w, &row->flow, &options, &result);
+
+        row->n_points = result.n_points;
+        row->n_states = row->n_judged = result.n_runs;
+        row->n_failures = result.n_failures;
+        return is_done;
+}
+
+/* What the disk may hold when the power goes. */
+static bool run_power(const Torture *t, World *w, Row *row, uint64_t budget_msec) {
+        const CutOptions options = {.lint = true,
+                                    .states = true,
+                                    .classes = 100,
+                                    .mutant = t->mutant,
+                                    .mutant_runs = true,
+                                    .mutant_recovers = true,
+                                    .limits = {.limit = t->is_quick ? 64 : 512,
+                                               .n_samples = t->is_quick ? 4 : 16,
+                                               .seed = t->seed},
+                                    .budget_msec = budget_msec,
+                                    .is_quiet = t->is_json};
+        CutResult result = {0};
+        bool is_done = cut_flow(w, &row->flow, &options, &result);
+
+        row->n_points = result.n_events;
+        row->n_states = result.n_states;
+        row->n_judged = result.n_judged;
+        row->n_failures = result.n_failures + result.n_findings;
+        return is_done;
+}
+
+/* A flow's tiers one behind the other: however little time there is, each has its share. */
 static void rows_fill(const Torture *t, Row *rows) {
         FlowState none = {NULL, PORT_UNASKED}, there = {t->version[0] != 0 ? t->version : NULL, PORT_UNASKED};
         const Flow flows_of_spec[TORTURE_FLOWS] = {
                 {"deploy", {"init"}, t->apply, 0, none, there, FLOW_REPEATS, NULL},
-                {"recover-deploy", {"init"}, t->apply, 0, none, there, FLOW_REPEATS, "commit-before"},
                 {"remove", {t->apply}, t->remove, 0, there, none, 0, NULL},
                 {"restart", {t->apply}, t->restart, 0, there, there, 0, NULL},
-                {"recover-restart", {t->apply}, t->restart, 0, there, there, 0, "apply-after"},
+                {"recover-deploy", {"init"}, t->apply, 0, none, there, FLOW_REPEATS, "commit-before"},
                 {"recover-remove", {t->apply}, t->remove, 0, there, none, 0, "commit-before"},
+                {"recover-restart", {t->apply}, t->restart, 0, there, there, 0, "apply-after"},
         };
 
-        for (size_t i = 0; i < TORTURE_FLOWS; i++)
-                rows[i] = (Row){.flow = flows_of_spec[i]};
+        for (size_t i = 0; i < TORTURE_FLOWS; i++) {
+                rows[2 * i] = (Row){.tier = "kill", .run = run_kill, .flow = flows_of_spec[i]};
+                rows[2 * i + 1] = (Row){.tier = "power", .run = run_power, .flow = flows_of_spec[i]};
+        }
 }
 
 static uint64_t now_msec(void) {
@@ -135,81 +187,75 @@ static uint64_t now_msec(void) {
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void row_run(const Torture *t, World *w, Row *row, uint64_t budget_msec) {
-        const SweepOptions options = {.sample = 100,
-                                      .only_entry = t->is_quick,
-                                      .sample_exit = t->is_quick ? 0 : 10,
-                                      .seed = t->seed,
-                                      .n_workers = 1,
-                                      .budget_msec = budget_msec,
-                                      .is_quiet = t->is_json};
-        uint64_t start = now_msec();
-
-        row->is_done = sweep_flow(w, &row->flow, &options, &row->result);
-        row->msec = now_msec() - start;
-}
-
 /* ---- The report ---- */
 
-static void print_row(const char *name, const SweepResult *r, uint64_t msec, const char *more) {
-        (void)printf("%-16s %7" PRIu64 " %7" PRIu64 " %9" PRIu64 " %8.1f%s\n", name, r->n_points, r->n_runs,
-                     r->n_failures, (double)msec / 1000, more);
+static void print_row(const char *name, const Row *r, const char *more) {
+        (void)printf("%-16s %-6s %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %9" PRIu64 " %8.1f%s\n", name, r->tier,
+                     r->n_points, r->n_states, r->n_judged, r->n_failures, (double)r->msec / 1000, more);
 }
 
-static void report_text(const Torture *t, const Row *rows, const SweepResult *all, uint64_t msec) {
-        (void)printf("%-16s %7s %7s %9s %8s\n", "flow", "points", "states", "failures", "seconds");
-        for (size_t i = 0; i < TORTURE_FLOWS; i++)
-                print_row(rows[i].flow.name, &rows[i].result, rows[i].msec,
+static void report_text(const Torture *t, const Row *rows, const Row *all) {
+        (void)printf("%-16s %-6s %7s %7s %7s %9s %8s\n", "flow", "tier", "points", "states", "judged", "failures",
+                     "seconds");
+        for (size_t i = 0; i < TORTURE_ROWS; i++)
+                print_row(rows[i].flow.name, &rows[i],
                           rows[i].is_late   ? "  no time for it"
                           : rows[i].is_done ? ""
                                             : "  NOT DONE");
-        print_row("total", all, msec, "");
+        print_row("total", all, "");
         (void)printf("exposure %.1f ms: from the first visible change of a deploy to its commit\n"
                      "seed %" PRIu32 "\n",
                      (double)t->exposure_usec / 1000, t->seed);
 }
 
-static void report_json(const Torture *t, const Row *rows, const SweepResult *all, bool is_done) {
+static void print_counts_json(const Row *r) {
+        (void)printf("\"points\":%" PRIu64 ",\"states\":%" PRIu64 ",\"judged\":%" PRIu64 ",\"failures\":%" PRIu64
+                     ",\"done\":%s",
+                     r->n_points, r->n_states, r->n_judged, r->n_failures, r->is_done ? "true" : "false");
+}
+
+static void report_json(const Torture *t, const Row *rows, const Row *all) {
         (void)printf("{\"pawl\":1,\"command\":\"torture\",\"result\":{\"service\":\"%s\",\"flows\":[", t->name);
-        for (size_t i = 0; i < TORTURE_FLOWS; i++)
-                (void)printf("%s{\"flow\":\"%s\",\"points\":%" PRIu64 ",\"states\":%" PRIu64 ",\"failures\":%" PRIu64
-                             ",\"done\":%s}",
-                             i > 0 ? "," : "", rows[i].flow.name, rows[i].result.n_points, rows[i].result.n_runs,
-                             rows[i].result.n_failures, rows[i].is_done ? "true" : "false");
-        (void)printf("],\"points\":%" PRIu64 ",\"states\":%" PRIu64 ",\"failures\":%" PRIu64
-                     ",\"exposure_usec\":%" PRIu64 ",\"seed\":%" PRIu32
-                     ",\"done\":%s},\"warnings\":[],\"error\":null}\n",
-                     all->n_points, all->n_runs, all->n_failures, t->exposure_usec, t->seed,
-                     is_done ? "true" : "false");
+        for (size_t i = 0; i < TORTURE_ROWS; i++) {
+                (void)printf("%s{\"flow\":\"%s\",\"tier\":\"%s\",", i > 0 ? "," : "", rows[i].flow.name, rows[i].tier);
+                print_counts_json(&rows[i]);
+                (void)printf("}");
+        }
+        (void)printf("],");
+        print_counts_json(all);
+        (void)printf(",\"exposure_usec\":%" PRIu64 ",\"seed\":%" PRIu32 "},\"warnings\":[],\"error\":null}\n",
+                     t->exposure_usec, t->seed);
+}
+
+static void add(Row *all, const Row *row) {
+        all->n_points += row->n_points;
+        all->n_states += row->n_states;
+        all->n_judged += row->n_judged;
+        all->n_failures += row->n_failures;
+        all->is_done = all->is_done && row->is_done;
 }
 
 static int torture(Torture *t, World *w) {
         uint64_t start = now_msec();
-        Row rows[TORTURE_FLOWS];
-        SweepResult all = {0};
-        bool is_done = true;
+        Row rows[TORTURE_ROWS], all = {.tier = "", .is_done = true};
         int r = spec_try(t, w);
 
         if (r != 0)
                 return r;
         rows_fill(t, rows);
-        for (size_t i = 0; i < TORTURE_FLOWS; i++) {
-                uint64_t used = now_msec() - start, left = used < QUICK_MSEC ? QUICK_MSEC - used : 0;
+        for (size_t i = 0; i < TORTURE_ROWS; i++) {
+                uint64_t began = now_msec(), used = began - start, left = used < QUICK_MSEC ? QUICK_MSEC - used : 0;
 
-                rows[i].is_late = t->is_quick && i > 0 && left < 2 * LEARNING_MSEC;
+                rows[i].is_late = t->is_quick && i > 1 && left < 2 * LEARNING_MSEC;
                 if (rows[i].is_late)
                         continue;
-                row_run(t, w, &rows[i], t->is_quick ? left / 3 + 1 : 0);
-                all.n_points += rows[i].result.n_points;
-                all.n_runs += rows[i].result.n_runs;
-                all.n_failures += rows[i].result.n_failures;
-                is_done = is_done && rows[i].is_done;
+                rows[i].is_done = rows[i].run(t, w, &rows[i], t->is_quick ? left / 4 + 1 : 0);
+                rows[i].msec = now_msec() - began;
+                add(&all, &rows[i]);
         }
-        if (t->is_json)
-                report_json(t, rows, &all, is_done);
-        else
-                report_text(t, rows, &all, now_msec() - start);
-        return is_done && all.n_failures == 0 ? 0 : 1;
+        all.msec = now_msec() - start;
+        (t->is_json ? report_json : report_text)(t, rows, &all);
+        return all.is_done && all.n_failures == 0 ? 0 : 1;
 }
 
 /* ---- Options ---- */
@@ -217,6 +263,7 @@ static int torture(Torture *t, World *w) {
 static const struct option options[] = {{"quick", 0, NULL, 'q'},
                                         {"json", 0, NULL, 'j'},
                                         {"seed", 1, NULL, 'S'},
+                                        {"mutant", 1, NULL, 'm'},
                                         {NULL, 0, NULL, 0}};
 
 static bool parse(Torture *t, int argc, char **argv) {
@@ -227,6 +274,8 @@ static bool parse(Torture *t, int argc, char **argv) {
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 t->is_quick |= c == 'q';
                 t->is_json |= c == 'j';
+                if (c == 'm')
+                        t->mutant = optarg;
                 if (c == 'S')
                         t->seed = (uint32_t)strtoul(optarg, NULL, 10);
                 is_fine = c != '?';
