@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Choosing. Whatever is decided here is written into BEGIN; nothing is chosen again later. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/adopt.h"
-#include "core/base/env_file.h"
 #include "core/base/fault.h"
-#include "core/base/seal.h"
-#include "core/base/text.h"
 #include "core/names.h"
 #include "core/rows.h"
 #include "core/target.h"
+#include "core/target_env.h"
 #include "core/target_runtime.h"
-
-#define ENV_FILE_MAX (1u << 20)
+#include "core/target_source.h"
 
 void target_done(Target *t) {
         value_free(t->row);
@@ -35,292 +30,6 @@ void target_done(Target *t) {
         free(t->unit);
         free(t->user);
         fd_close(&t->prefetched.fd);
-}
-
-/* ---- Environment --------------------------------------------------------------------------------------------------------------- */
-
-static int read_env_file(Target *t, Error *err) {
-        const char *path = value_get_text(t->spec, "env_file");
-        if (!path)
-                return 0;
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0) {
-                int r = -errno;
-                return error_set_errno(err, r, "The spec names it as env_file.", "could not read \"%s\"", path);
-        }
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        int r = fs_read_fd(fd, ENV_FILE_MAX, &text, &size, err);
-        if (r < 0)
-                return error_context(err, r, "env_file \"%s\"", path);
-        r = env_file_parse(text, size, path, true, &t->env_file, err);
-        wipe(text, size);
-        return r;
-}
-
-/* The end of "${NAME}" or "${NAME:-default}" that begins at p, or NULL when it is none. */
-static const char *reference_end(const char *p) {
-        return p[0] == '$' && p[1] == '{' ? strchr(p, '}') : NULL;
-}
-
-static int fill_reference(const char *p, const char *end, Text *out, Error *err) {
-        _cleanup_free_ char *name = strndup(p + 2, (size_t)(end - p) - 2);
-        if (!name)
-                return error_no_memory(err);
-        char *otherwise = strstr(name, ":-");
-        if (otherwise) {
-                *otherwise = '\0';
-                otherwise += 2;
-        }
-        const char *value = getenv(name);
-        if (!value && !otherwise)
-                return error_set(err, -ENOENT, ERR_SPEC,
-                                 "Set it in the environment of this command, or write ${NAME:-default}.",
-                                 "the environment has no \"%s\", which the spec asks for", name);
-        text_add(out, value ? value : otherwise);
-        return 0;
-}
-
-/* 1: there was something to fill in, *ret is the whole as a secret. */
-static int fill_value(const char *text, Value **ret, Error *err) {
-        _cleanup_text_ Text out = {0};
-        size_t n = 0;
-        for (const char *p = text; *p;) {
-                const char *end = reference_end(p);
-                if (!end) {
-                        text_add_n(&out, p++, 1);
-                        continue;
-                }
-                int r = fill_reference(p, end, &out, err);
-                if (r < 0)
-                        return r;
-                n++;
-                p = end + 1;
-        }
-        if (n == 0)
-                return 0;
-        _cleanup_free_ char *whole = text_take(&out);
-        *ret = whole ? value_new_secret(whole, strlen(whole)) : NULL;
-        return *ret ? 1 : error_no_memory(err);
-}
-
-/* What was filled in before is used when the caller's environment lacks it now: a timer has another environment than a person. */
-static int choose_env(Target *t, Error *err) {
-        const Value *env = value_get(t->spec, "env"), *known = value_get(t->row, "env"),
-                    *written = value_path(t->row, "spec.env");
-        t->env = value_new_map();
-        int r = t->env ? 0 : error_no_memory(err);
-        for (size_t i = 0; r >= 0 && i < value_count(env); i++) {
-                const MapEntry *entry = &env->map.entries[i];
-                Value *filled = NULL;
-                Error why = ERROR_INIT;
-                const Value *before = value_get(known, entry->name), *text = value_get(written, entry->name);
-                bool is_same = before && text && value_is(before, VALUE_SECRET) && value_equal(text, entry->value);
-                r = fill_value(value_text(entry->value) ? value_text(entry->value) : "", &filled, &why);
-                if (r < 0 && why.code == ERR_SPEC && is_same) {
-                        filled = value_copy(before);
-                        r = 1;
-                }
-                if (r < 0)
-                        return error_set(err, r, why.code, why.hint, "%s", why.message);
-                if (r >= 0)
-                        r = value_set(t->env, entry->name, r == 1 ? filled : value_copy(entry->value), err);
-        }
-        return r < 0 ? r : 0;
-}
-
-/* Many webhooks carry their key in the path: what is filled in is a secret. */
-static int fill_hook(Target *t, size_t i, Error *err) {
-        const Value *hook = value_at(value_get(t->spec, "notify"), i),
-                    *before = value_at(value_get(t->row, "hooks"), i);
-        const char *url = value_get_text_or(hook, "url", "");
-        Value *copy = value_copy(hook), *filled = NULL;
-        Error why = ERROR_INIT;
-        int r = value_append(t->hooks, copy, err);
-        if (r < 0)
-                return r;
-        r = fill_value(url, &filled, &why);
-        bool was_filled = value_is(value_get(before, "url"), VALUE_SECRET);
-        if (r < 0 && why.code == ERR_SPEC && was_filled) {
-                filled = value_copy(value_get(before, "url"));
-                r = 1;
-        }
-        if (r < 0)
-                return error_set(err, r, why.code, why.hint, "%s", why.message);
-        return r == 0 ? 0 : value_set(copy, "url", filled, err);
-}
-
-static int choose_hooks(Target *t, Error *err) {
-        int r = 0;
-        t->hooks = value_new_array();
-        if (!t->hooks)
-                return error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < value_count(value_get(t->spec, "notify")); i++)
-                r = fill_hook(t, i, err);
-        return r;
-}
-
-static bool secret_may_come_from(const Value *item, const char *where) {
-        const Value *from = value_get(item, "from");
-        for (size_t i = 0; i < value_count(from); i++)
-                if (strcmp(value_text(value_at(from, i)), where) == 0)
-                        return true;
-        return value_count(from) == 0;
-}
-
-static Value *secret_generated(int64_t length) {
-        char text[256];
-        random_password(text, (size_t)MIN(length, (int64_t)sizeof(text) - 1));
-        Value *v = value_new_secret(text, strlen(text));
-        wipe(text, sizeof(text));
-        return v;
-}
-
-/* Environment, then env_file, then what was chosen before, then a new one. */
-static int choose_secret(Target *t, const Value *item, Error *err) {
-        const char *name = value_get_text(item, "name"), *given = getenv(name);
-        const Value *known = value_get(value_get(t->row, "secrets"), name), *dotenv = value_get(t->env_file, name);
-        int64_t generate = value_get_int(item, "generate", 32);
-        Value *chosen = NULL;
-        if (given && secret_may_come_from(item, "env"))
-                chosen = value_new_secret(given, strlen(given));
-        else if (dotenv && secret_may_come_from(item, "dotenv"))
-                chosen = value_copy(dotenv);
-        else if (known && secret_may_come_from(item, "store"))
-                chosen = value_copy(known);
-        else if (generate > 0) {
-                chosen = secret_generated(generate);
-                engine_say(t->engine, LOG_NOTE, "%s: generated, **** (stored)", name);
-        } else
-                return error_set(err, -ENOENT, ERR_SPEC, "Set it in the environment of this command or in env_file.",
-                                 "the secret \"%s\" was found nowhere", name);
-        return value_set(t->secrets, name, chosen, err);
-}
-
-static int choose_secrets(Target *t, Error *err) {
-        const Value *wanted = value_get(t->spec, "secrets");
-        t->secrets = value_new_map();
-        int r = t->secrets ? 0 : error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < value_count(wanted); i++)
-                r = choose_secret(t, value_at(wanted, i), err);
-        return r;
-}
-
-/* ---- Source and version ------------------------------------------------------------------------------------------------------------ */
-
-/* {version}, wherever it stands in where the source lies. */
-static int expand_location(const Target *t, Value *source, const char *key, Error *err) {
-        static const char mark[] = "{version}";
-        const char *text = value_get_text(source, key), *version = value_get_text(t->spec, "version");
-        _cleanup_text_ Text out = {0};
-        if (!text || !strstr(text, mark))
-                return 0;
-        if (!version)
-                return error_set(err, -EINVAL, ERR_SPEC, "Name one: version: v1, or --version v1.",
-                                 "the source \"%s\" asks for a version and none is given", text);
-        for (const char *next; (next = strstr(text, mark)); text = next + strlen(mark)) {
-                text_add_n(&out, text, (size_t)(next - text));
-                text_add(&out, version);
-        }
-        text_add(&out, text);
-        _cleanup_free_ char *whole = text_take(&out);
-        return whole ? value_set_text(source, key, whole, err) : error_no_memory(err);
-}
-
-static int resolve_source(Target *t, Error *err) {
-        _cleanup_(value_freep) Value *source = value_copy(value_get(t->spec, "source"));
-        if (!source)
-                return error_no_memory(err);
-        int r = expand_location(t, source, "path", err);
-        if (r == 0)
-                r = expand_location(t, source, "url", err);
-        if (r < 0)
-                return r;
-        if ((r = value_set_text(source, "service", t->service, err)) < 0 ||
-            (r = value_set_text(source, "version", value_get_text(t->spec, "version"), err)) < 0)
-                return r;
-        const Source *type = source_by_type(value_get_text_or(source, "type", "path"));
-        if (!type)
-                return error_set(err, -EINVAL, ERR_NOT_SUPPORTED, NULL, "this pawl has no source \"%s\"",
-                                 value_get_text(source, "type"));
-        Host host = engine_host(t->engine, 0, 0, true);
-        return type->resolve(&host, source, value_get(t->row, "source"), &t->source, &t->prefetched, err);
-}
-
-static int release_row(Target *t, const char *version, Value **ret, Error *err) {
-        char key[ROW_KEY_MAX];
-        int r = row_key(key, "release/%s/%s", t->service, version);
-        return r < 0 ? error_set(err, r, ERR_SPEC, NULL, "the version is too long")
-                     : engine_row(t->engine, key, ret, err);
-}
-
-static bool is_same_content(const Value *release, const Value *facts) {
-        const char *a = value_get_text(value_get(release, "source"), "sha256"), *b = value_get_text(facts, "sha256");
-        return a && b && strcmp(a, b) == 0;
-}
-
-/* The same version with other bytes is another release: "v1+3f2a9c41". */
-static int choose_version(Target *t, Error *err) {
-        const char *sha256 = value_get_text(t->source, "sha256"), *given = value_get_text(t->spec, "version");
-        if (!given)
-                given = value_get_text(t->source, "version");
-        t->version = given ? strdup(given) : text_format("sha-%.12s", sha256 ? sha256 : "");
-        if (!t->version || !sha256)
-                return error_no_memory(err);
-        if (is_same_content(t->row,
-                            t->source)) { /* it runs already, perhaps under the longer name that it was given then */
-                const char *now = value_get_text_or(t->row, "version", "");
-                size_t n = strlen(t->version);
-                char *same = strncmp(now, t->version, n) == 0 && now[n] == '+' ? strdup(now) : NULL;
-                if (same) {
-                        free(t->version);
-                        t->version = same;
-                }
-        }
-        for (int tries = 0; tries < 2; tries++) {
-                _cleanup_(value_freep) Value *release = NULL;
-                _cleanup_free_ char *path = name_release(t->service, t->version);
-                int r = path ? release_row(t, t->version, &release, err) : error_no_memory(err);
-                if (r == -ENOENT)
-                        return 0;
-                if (r < 0)
-                        return r;
-                if (is_same_content(release, t->source)) {
-                        return fs_has(t->engine->root, path, &t->release_exists, err);
-                }
-                char *other = text_format("%s+%.8s", t->version, sha256);
-                if (!other)
-                        return error_no_memory(err);
-                engine_say(t->engine, LOG_NOTE, "%s %s has other content than before: it becomes %s", t->service,
-                           t->version, other);
-                free(t->version);
-                t->version = other;
-        }
-        return 0;
-}
-
-/* The same version with the same content and the same spec; a service that is not there yet is always tried. */
-static int version_is_held(Target *t, Error *err) {
-        _cleanup_(value_freep) Value *held = NULL;
-        char key[ROW_KEY_MAX], hash[17];
-        if (!t->row)
-                return 0;
-        int r = row_key(key, "held/%s/%s", t->service, t->version);
-        if (r > 0)
-                r = engine_row(t->engine, key, &held, err);
-        if (r == -ENOENT)
-                return 0;
-        if (r == 0)
-                r = spec_hash(t->spec, hash, err);
-        if (r < 0)
-                return r;
-        const char *sha256 = value_get_text(held, "sha256"), *ours = value_get_text(t->source, "sha256");
-        const char *tried = value_get_text(held, "hash");
-        bool is_other = (sha256 && ours && strcmp(sha256, ours) != 0) || (tried && strcmp(tried, hash) != 0);
-        if (is_other)
-                return 0;
-        t->hold_why = value_copy(held);
-        return t->hold_why ? TARGET_HELD : error_no_memory(err);
 }
 
 /* ---- Port ---------------------------------------------------------------------------------------------------------------------------- */
@@ -423,26 +132,26 @@ static int choose_prune(Target *t, Error *err) {
 static int converge(Target *t, const Request *request, Error *err) {
         int r = target_choose_runtime(t, err);
         if (r == 0)
-                r = resolve_source(t, err);
+                r = target_resolve_source(t, err);
         if (r == 0)
-                r = choose_version(t, err);
+                r = target_choose_version(t, err);
         if (r == 0)
                 r = version_check(t->version, err);
         bool may_be_held = request->kind == REQUEST_APPLY || request->kind == REQUEST_UPGRADE;
-        if (r == 0 && may_be_held && !request->retry && (r = version_is_held(t, err)) != 0)
+        if (r == 0 && may_be_held && !request->retry && (r = target_version_is_held(t, err)) != 0)
                 return r;
         if (r == 0)
                 r = choose_port(t, err);
         if (r == 0)
                 r = route_choose(t, err);
         if (r == 0)
-                r = read_env_file(t, err);
+                r = target_read_env_file(t, err);
         if (r == 0)
-                r = choose_secrets(t, err);
+                r = target_choose_secrets(t, err);
         if (r == 0)
-                r = choose_env(t, err);
+                r = target_choose_env(t, err);
         if (r == 0)
-                r = choose_hooks(t, err);
+                r = target_choose_hooks(t, err);
         if (r == 0)
                 r = target_choose_user(t, err);
         if (r == 0)
@@ -526,7 +235,7 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
                 return error_set(err, -ENOENT, ERR_NO_VERSION, "There must have been an upgrade before.",
                                  "%s has no version before %s", t->service,
                                  value_get_text_or(t->row, "version", "this one"));
-        r = release_row(t, version, &release, err);
+        r = target_release_row(t, version, &release, err);
         _cleanup_free_ char *path = name_release(t->service, version);
         bool is_kept = false;
         if (r == 0)

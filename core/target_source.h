@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Choosing what is brought: source, version, and whether that one is held; a part of target.c. */
+#pragma once
+
+#include "core/target.h"
+
+/* Target.source, and Target.prefetched where looking meant downloading. */
+int target_resolve_source(Target *t, Error *err);
+/* Target.version and release_exists, of the source that was found. */
+int target_choose_version(Target *t, Error *err);
+/* TARGET_HELD: the same version with the same content and the same spec was held; a service that is not there yet is always tried. */
+int target_version_is_held(Target *t, Error *err);
+/* The row of a release that was there once; owned by the caller. -ENOENT: there was none. */
+int target_release_row(Target *t, const char *version, Value **ret, Error *err);
