@@ -5,130 +5,16 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "core/base/fault.h"
-#include "core/body.h"
 #include "core/mark.h"
 #include "core/rows.h"
 #include "core/shared.h"
-#include "core/txn.h"
-
-typedef struct Txn {
-        Engine *engine;
-        Trail *trail;
-        TxnResult *result;
-        int64_t pending; /* step whose DONE is not written yet, or -1 */
-        bool is_resumed; /* another process began this and died */
-        uint64_t started_usec, exposed_usec, stopped_usec;
-} Txn;
+#include "core/txn_parts.h"
 
 void txn_result_done(TxnResult *r) {
         r->trail = trail_free(r->trail);
         r->leftovers = value_free(r->leftovers);
-}
-
-/* ---- Records -------------------------------------------------------------------------------------------------------------- */
-
-static int add_pending_done(Txn *x, Ledger *l, Error *err) {
-        if (x->pending < 0 || mutant_is("ignore-done"))
-                return 0;
-        const TrailStep *ts = &x->trail->steps[x->pending];
-        _cleanup_(value_freep) Value *body = value_new_map();
-        int r = body ? value_set_int(body, "change", ts->change, err) : error_no_memory(err);
-        if (r == 0 && ts->facts)
-                r = value_set(body, "facts", value_copy(ts->facts), err);
-        return r < 0 ? r : ledger_add(l, RECORD_DONE, (uint32_t)x->pending, TAKE_PTR(body), err);
-}
-
-/* The re-check of what the plan chose, inside the LMDB transaction that writes BEGIN: nobody can take it between the look and the claim. */
-static int claim_is_free(JournalWrite *w, const Plan *p, const char *claim, Error *err) {
-        char key[ROW_KEY_MAX];
-        static const char *const prefixes[] = {"", "claim/"};
-        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
-                _cleanup_row_list_ RowList list = {0};
-                _cleanup_(value_freep) Value *row = NULL;
-                int r = row_key(key, "%s%s", prefixes[i], claim);
-                if (r < 0)
-                        return error_set(err, r, ERR_FAILED, NULL, "the claim \"%s\" is too long", claim);
-                r = journal_write_get_row(w, key, &list, err);
-                if (r == -ENOENT)
-                        continue;
-                if (r < 0 || (r = body_decode_row(&list.rows[0], NULL, &row, err)) < 0)
-                        return r;
-                const char *owner = value_get_text(row, "service");
-                if (!owner || strcmp(owner, p->service) != 0)
-                        return TXN_CONFLICT;
-        }
-        return 0;
-}
-
-static int check_claims(JournalWrite *w, const Plan *p, Error *err) {
-        int r = 0;
-        for (size_t i = 0; r == 0 && i < value_count(p->claims) && !mutant_is("no-claim-check"); i++)
-                r = claim_is_free(w, p, value_text(value_at(p->claims, i)), err);
-        return r;
-}
-
-static int begin_body(Txn *x, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *body = value_new_map(), *plan = NULL;
-        int r = body ? plan_to_value(x->trail->plan, &plan, err) : error_no_memory(err);
-        if (r < 0)
-                return r;
-        if ((r = value_set(body, "plan", TAKE_PTR(plan), err)) < 0 ||
-            (r = value_set_text(body, "actor", x->engine->actor, err)) < 0 ||
-            (r = value_set_text(body, "request", x->engine->request_id, err)) < 0 ||
-            (r = value_set_text(body, "pawl", PAWL_VERSION, err)) < 0)
-                return r;
-        if (x->trail->plan->spec) {
-                char hash[17];
-                r = spec_hash(x->trail->plan->spec, hash, err);
-                if (r < 0 || (r = value_set_text(body, "hash", hash, err)) < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(body);
-        return 0;
-}
-
-/* The first record, and the transaction's key with it. */
-static int begin(Txn *x, Ledger *l, Error *err) {
-        _cleanup_(value_freep) Value *body = NULL;
-        uint8_t wrapped[SEAL_WRAPPED_SIZE];
-        int r = check_claims(l->write, x->trail->plan, err);
-        if (r != 0)
-                return r;
-        r = begin_body(x, &body, err);
-        if (r == 0)
-                r = ledger_add(l, RECORD_BEGIN, RECORD_STEP_NONE, TAKE_PTR(body), err);
-        if (r == 0 && mutant_is("key-not-kept"))
-                return 0;
-        if (r == 0)
-                r = seal_wrap(x->engine->host_key, x->trail->key, wrapped, err);
-        return r < 0 ? r : journal_write_key(l->write, 0, wrapped, sizeof(wrapped), err);
-}
-
-/* Before BEGIN: the mark, and room for the flow to its end and back. */
-static int prepare(Txn *x, Error *err) {
-        _cleanup_(value_freep) Value *body = NULL;
-        _cleanup_free_ uint8_t *data = NULL;
-        size_t size = 0;
-        const Plan *p = x->trail->plan;
-        int r = p->is_marked && !mutant_is("mark-after-effect") ? mark_begin(x->engine, p->service, err) : 0;
-        if (r == 0)
-                r = begin_body(x, &body, err);
-        if (r == 0)
-                r = body_encode(RECORD_BEGIN, body, x->trail->key, &data, &size, err);
-        return r < 0 ? r : journal_reserve(x->engine->journal, size, err);
-}
-
-static int intent_body(const Step *step, const Value *before, Value **ret, Error *err) {
-        _cleanup_(value_freep) Value *body = value_new_map(), *numbered = NULL;
-        int r = body ? field_pack(step->manager->before, before, &numbered, err) : error_no_memory(err);
-        if (r == 0)
-                r = value_set(body, "before", TAKE_PTR(numbered), err);
-        if (r == 0)
-                *ret = TAKE_PTR(body);
-        return r;
 }
 
 /* ---- One step ------------------------------------------------------------------------------------------------------------- */
@@ -156,15 +42,15 @@ static int intend(Txn *x, uint32_t i, Error *err) {
         if (r == 0)
                 r = step->manager->capture(&host, step->args, &before, err);
         if (r == 0)
-                r = intent_body(step, before, &body, err);
+                r = txn_intent_body(step, before, &body, err);
         if (r == 0 && x->trail->phase == TX_NONE)
-                r = prepare(x, err);
+                r = txn_prepare(x, err);
         if (r == 0)
                 r = ledger_open(&l, x->engine, x->trail, false, err);
         if (r == 0 && x->trail->phase == TX_NONE)
-                r = begin(x, &l, err);
+                r = txn_begin(x, &l, err);
         if (r == 0)
-                r = add_pending_done(x, &l, err);
+                r = txn_add_done(x, &l, err);
         if (r == 0)
                 r = ledger_add(&l, RECORD_INTENT, i, TAKE_PTR(body), err);
         if (r != 0)
@@ -253,120 +139,6 @@ static int run_check(Txn *x, uint32_t i, Error *err) {
         return r;
 }
 
-/* ---- Failing -------------------------------------------------------------------------------------------------------------- */
-
-static Settle txn_settle(Txn *x) {
-        return (Settle){.engine = x->engine, .trail = x->trail, .leftovers = x->result->leftovers};
-}
-
-/* The flow's first step is the one that failed, and the flow goes on: so it begins without it. */
-static int begin_alone(Txn *x, Error *err) {
-        _cleanup_ledger_ Ledger l = {0};
-        int r = x->trail->phase == TX_NONE ? prepare(x, err) : 0;
-        if (r < 0 || x->trail->phase != TX_NONE)
-                return r;
-        r = ledger_open(&l, x->engine, x->trail, false, err);
-        if (r == 0)
-                r = begin(x, &l, err);
-        return r != 0 ? r : ledger_commit(&l, err);
-}
-
-/* An optional group failed: it alone is put back, and the flow goes on behind it. */
-static int group_failed(Txn *x, uint32_t group, const Error *why, Error *err) {
-        _cleanup_ledger_ Ledger l = {0};
-        int r = ledger_open(&l, x->engine, x->trail, true, err);
-        if (r == 0)
-                r = add_pending_done(x, &l, err);
-        if (r == 0)
-                r = ledger_add(&l, RECORD_FAILED, (group - 1) | STEP_GROUP_BIT, ledger_reason(why), err);
-        if (r == 0)
-                r = ledger_commit(&l, err);
-        if (r < 0)
-                return r;
-        x->pending = -1;
-        Settle s = txn_settle(x);
-        r = settle_reverse(&s, group, err);
-        if (r != 0)
-                return r;
-        engine_say(x->engine, LOG_WARNING, "%s: %s", x->trail->plan->groups[group - 1].name, why->message);
-        shared_release_group(x->engine, x->trail, group);
-        return ledger_write(x->engine, x->trail, RECORD_GROUP_UNDONE, (group - 1) | STEP_GROUP_BIT, NULL, err);
-}
-
-static int write_abort(Txn *x, uint32_t failed, const Error *why, Error *err) {
-        _cleanup_ledger_ Ledger l = {0};
-        int r = ledger_open(&l, x->engine, x->trail, true, err);
-        if (r == 0)
-                r = add_pending_done(x, &l, err);
-        if (r == 0 && failed != RECORD_STEP_NONE)
-                r = ledger_add(&l, RECORD_FAILED, failed, ledger_reason(why), err);
-        if (r == 0)
-                r = ledger_add(&l, RECORD_ABORT, RECORD_STEP_NONE, ledger_reason(why), err);
-        if (r == 0)
-                r = ledger_commit(&l, err);
-        if (r == 0)
-                x->pending = -1;
-        return r;
-}
-
-/*
- * A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That holds only where no dead process
- * had begun it before.
- */
-static int refused(Txn *x, uint32_t failed, const Error *why, Error *err) {
-        bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].is_ours;
-        return is_refused ? ledger_write(x->engine, x->trail, RECORD_UNDONE, failed, NULL, err) : 0;
-}
-
-static void finish_times(Txn *x) {
-        uint64_t now = clock_boot_usec();
-        x->result->times.duration_usec = now - x->started_usec;
-        if (x->exposed_usec > 0)
-                x->result->times.exposure_usec = now - x->exposed_usec;
-        if (x->stopped_usec > 0)
-                x->result->times.downtime_usec = now - x->stopped_usec;
-}
-
-/* The transaction could not be brought to its END now: that is told, whatever the reason, and recovery goes on with it. */
-static int left_open(int r, Error *err) {
-        if (err->code != ERR_JOURNAL_IO) {
-                err->code = ERR_LEFTOVERS;
-                error_hint(err, "Run \"pawl recover\": it goes on where this stopped.");
-        }
-        return r;
-}
-
-/* Puts everything back. The reason stays in *err; only a journal that cannot be written replaces it. */
-static int put_back(Txn *x, uint32_t failed, int r, Error *err) {
-        secrets_hide(x->trail->plan->rows, err->detail);
-        Error why = *err;
-        if (x->trail->phase == TX_NONE || why.code == ERR_JOURNAL_IO)
-                return r;
-        Settle s = txn_settle(x);
-        int q = mutant_is("no-abort") ? 0 : write_abort(x, failed, &why, err);
-        if (q == 0) {
-                engine_say(x->engine, LOG_ERROR, "%s; putting back", why.message);
-                q = refused(x, failed, &why, err);
-        }
-        if (q == 0)
-                q = settle_reverse(&s, 0, err);
-        shared_release(x->engine, NULL);
-        if (q == 0)
-                q = settle_tidy(&s, err);
-        finish_times(x);
-        if (q == 0)
-                q = settle_finish(&s, err);
-        if (q == 0)
-                q = settle_end(&s, "put back", &x->result->times, err);
-        if (q < 0)
-                return left_open(q, err);
-        x->result->is_ended = q == 0;
-        *err = why;
-        if (q != 0) /* what could not be put back must not be started either */
-                (void)mark_refresh(x->engine, x->trail, NULL);
-        return r;
-}
-
 /* ---- The whole ------------------------------------------------------------------------------------------------------------ */
 
 /* Its manager knows best what is wrong with it. */
@@ -411,13 +183,13 @@ static int commit(Txn *x, Error *err) {
                 r = value_set(body, "rows", TAKE_PTR(rows), err);
         bool is_first = x->trail->phase == TX_NONE; /* nothing on the host changes, only what pawl knows */
         if (r == 0 && is_first)
-                r = prepare(x, err);
+                r = txn_prepare(x, err);
         if (r == 0)
                 r = ledger_open(&l, x->engine, x->trail, true, err);
-        if (r == 0 && is_first && (r = begin(x, &l, err)) != 0)
+        if (r == 0 && is_first && (r = txn_begin(x, &l, err)) != 0)
                 return r;
         if (r == 0)
-                r = add_pending_done(x, &l, err);
+                r = txn_add_done(x, &l, err);
         if (r == 0)
                 r = ledger_add(&l, RECORD_COMMIT, RECORD_STEP_NONE, TAKE_PTR(body), err);
         if (r < 0)
@@ -430,7 +202,7 @@ static int commit(Txn *x, Error *err) {
         shared_release(x->engine, NULL);
         x->pending = -1;
         x->result->is_committed = true;
-        finish_times(x);
+        txn_finish_times(x);
         engine_say(x->engine, LOG_NOTE, "committed");
         return 0;
 }
@@ -443,7 +215,7 @@ static int finish(Txn *x, Error *err) {
                 r = settle_end(&s, "done", &x->result->times, err);
                 x->result->is_ended = r == 0;
         }
-        return r < 0 ? left_open(r, err) : 0;
+        return r < 0 ? txn_left_open(r, err) : 0;
 }
 
 /* A process died while it put an optional group back: that comes first, then the flow goes on behind the group. */
@@ -500,11 +272,11 @@ static int go_on_without(Txn *x, uint32_t i, int r, Error *err) {
         if (!is_optional || x->trail->phase > TX_OPEN || err->code == ERR_JOURNAL_IO || r == -ECANCELED)
                 return r;
         Error why = *err;
-        int q = begin_alone(x, err);
+        int q = txn_begin_alone(x, err);
         if (q != 0)
                 return q;
         x->trail->steps[i].is_failed = true; /* so that it is fenced before it is looked at */
-        q = group_failed(x, group, &why, err);
+        q = txn_group_failed(x, group, &why, err);
         return q == SETTLE_STAYS ? r : q;
 }
 
@@ -558,7 +330,7 @@ static int txn_go(Txn *x, Error *err) {
                         return r;
         }
         if (r < 0)
-                return put_back(x, failed, r, why);
+                return txn_put_back(x, failed, r, why);
         return finish(x, why);
 }
 
