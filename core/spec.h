@@ -3,7 +3,7 @@
  * Spec: what a service should be, in one normalised form, whichever way it was written.
  *
  * A spec comes from YAML, from command-line flags, or from an HTTP body; all three become the same Value map, checked by one table of
- * keys (spec_keys in spec.c). Scalars are typed by the table, not by their look: `version: 1.10` is the text "1.10".
+ * keys (spec_keys.c). Scalars are typed by the table, not by their look: `version: 1.10` is the text "1.10".
  * Shorthands are spelled out (`source: ./x` → {type: path, path: /abs/x}), defaults are filled in, durations become *_usec, sizes bytes, so that equal
  * meaning gives equal trees and one hash. Unknown and duplicate keys, wrong types, values out of range: ERR_SPEC with "file:line:column: " in front
  * and "did you mean" behind; keys that a later pawl will know: ERR_NOT_SUPPORTED.

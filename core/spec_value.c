@@ -5,7 +5,6 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,169 +16,6 @@
 #include "core/route.h"
 #include "core/spec.h"
 #include "core/spec_value.h"
-
-/* ---- Messages ------------------------------------------------------------------------------------------------------------------- */
-
-/* Of ASCII, or a byte of one of U+0080 to U+009F, which terminals obey as well. */
-static bool is_control(const char *text, size_t n) {
-        const unsigned char *p = (const unsigned char *)text;
-        bool is_second = n > 0 && p[n - 1] == 0xc2 && p[n] >= 0x80 && p[n] <= 0x9f;
-        return p[n] < ' ' || p[n] == 0x7f || is_second || (p[n] == 0xc2 && p[n + 1] >= 0x80 && p[n + 1] <= 0x9f);
-}
-
-const char *spec_shown(const char *text, char ret[static SPEC_SHOWN_MAX]) {
-        size_t n = 0;
-        bool is_utf8 = utf8_is_valid(text, strlen(text));
-        for (; n < SPEC_SHOWN_MAX - 4 && text[n]; n++)
-                ret[n] = is_control(text, n) ? ' ' : is_utf8 || (unsigned char)text[n] < 0x80 ? text[n] : '?';
-        bool is_cut = text[n] != '\0';
-        while (is_cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-                n--; /* not within a character */
-        memcpy(ret + n, is_cut ? "..." : "", is_cut ? 4 : 1);
-        return ret;
-}
-
-_printf_(5, 0) static int refuse_at(const SpecNode *node, bool is_key, const char *hint, Error *err, const char *format,
-                                    va_list ap) {
-        char text[ERROR_MESSAGE_MAX / 2];
-        (void)vsnprintf(text, sizeof(text), format, ap);
-        const YamlMark *m = node->mark;
-        if (!m)
-                return error_set(err, -EINVAL, ERR_SPEC, hint, "%s: %s", node->reader->file, text);
-        bool has_key = is_key && m->key_line > 0;
-        return error_set(err, -EINVAL, ERR_SPEC, hint, "%s:%u:%u: %s", node->reader->file,
-                         has_key ? m->key_line : m->line, has_key ? m->key_column : m->column, text);
-}
-
-int spec_refuse(const SpecNode *node, const char *hint, Error *err, const char *format, ...) {
-        va_list ap;
-        va_start(ap, format);
-        int r = refuse_at(node, false, hint, err, format, ap);
-        va_end(ap);
-        return error_is_negative(r);
-}
-
-int spec_refuse_key(const SpecNode *node, const char *hint, Error *err, const char *format, ...) {
-        va_list ap;
-        va_start(ap, format);
-        int r = refuse_at(node, true, hint, err, format, ap);
-        va_end(ap);
-        return error_is_negative(r);
-}
-
-int spec_refuse_later(const SpecNode *node, const char *value, const char *hint, Error *err) {
-        const char *dot = strchr(PAWL_VERSION, '.'), *end = dot ? strchr(dot + 1, '.') : NULL;
-        int n = (int)(end ? end - PAWL_VERSION : (ptrdiff_t)strlen(PAWL_VERSION));
-        int r = value ? spec_refuse(node, hint, err, "\"%s: %s\" is not supported by pawl %.*s", node->path, value, n,
-                                    PAWL_VERSION)
-                      : spec_refuse_key(node, hint, err, "\"%s\" is not supported by pawl %.*s", node->path, n,
-                                        PAWL_VERSION);
-        if (err)
-                err->code = ERR_NOT_SUPPORTED;
-        return r;
-}
-
-SpecNode spec_child(const SpecNode *node, size_t i, const char *name) {
-        const Value *v = node->value;
-        SpecNode child = {.reader = node->reader};
-        child.value = v->kind == VALUE_MAP ? v->map.entries[i].value : value_at(v, i);
-        child.mark = node->mark ? &node->mark->children[i] : NULL;
-        char shown[SPEC_SHOWN_MAX];
-        bool has_both = node->path[0] && name;
-        (void)snprintf(child.path, sizeof(child.path), "%.40s%s%s", node->path, has_both ? "." : "",
-                       name ? spec_shown(name, shown) : "");
-        return child;
-}
-
-bool spec_words_have(const char *words, const char *word) {
-        size_t n = strlen(word);
-        for (const char *p = words; p && n > 0 && !strchr(word, ' ') && (p = strstr(p, word)); p += n)
-                if ((p == words || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' '))
-                        return true;
-        return false;
-}
-
-/* ---- What a type wants, in words ------------------------------------------------------------------------------------------------- */
-
-static void say_number(const SpecKey *key, Text *t) {
-        text_addf(t, "a number from %lld to %lld", (long long)key->min, (long long)key->max);
-}
-
-static void say_count(const SpecKey *key, Text *t) {
-        say_number(key, t);
-        text_add(t, ", true or false");
-}
-
-static void say_port(const SpecKey *key, Text *t) {
-        text_addf(t, "a number from 1 to 65535%s", key->automatic ? " or auto" : "");
-}
-
-static void say_bool(const SpecKey *key, Text *t) {
-        (void)key;
-        text_add(t, "true or false");
-}
-
-static void say_duration(const SpecKey *key, Text *t) {
-        char least[32], most[32];
-        duration_format((uint64_t)key->min, least);
-        duration_format((uint64_t)key->max, most);
-        text_addf(t, "a time from %s to %s, such as 500ms, 10s or 2m", key->min == 0 ? "0s" : least, most);
-}
-
-static void say_size(const SpecKey *key, Text *t) {
-        (void)key;
-        text_add(t, "a size such as 500M or 2GB");
-}
-
-static void say_factor(const SpecKey *key, Text *t) {
-        text_addf(t, "a number from %lld to %lld, such as 1.5", (long long)key->min / 1000, (long long)key->max / 1000);
-}
-
-static void add_choices(const SpecKey *key, Text *t) {
-        for (const char *p = key->choices; *p; p++)
-                if (*p == ' ')
-                        text_add(t, ", ");
-                else
-                        text_add_n(t, p, 1);
-}
-
-static void say_choice(const SpecKey *key, Text *t) {
-        text_add(t, strchr(key->choices, ' ') ? "one of " : "");
-        add_choices(key, t);
-}
-
-static void say_words(const SpecKey *key, Text *t) {
-        text_add(t, "a list of ");
-        add_choices(key, t);
-}
-
-static void say_fixed(const SpecKey *key, Text *t) {
-        /* clang-format off */
-        static const struct { SpecType type; const char *text; } words[] = {
-                {SPEC_MODE,    "an octal mode such as 0644"},
-                {SPEC_SHA256,  "64 hex digits"},
-                {SPEC_PATH,    "a path"},
-                {SPEC_WORKDIR, "an absolute path, or one beginning with a place such as {data}"},
-                {SPEC_FILE,    "a file name without \"/\""},
-                {SPEC_URL,     "a URL beginning with https:// or http://"},
-                {SPEC_FETCH,   "a URL beginning with https://, http:// or file:///, without ${...}"},
-                {SPEC_REPO,    "owner/name or a name"},
-                {SPEC_ASSET,   "a file name in which {name}, {version}, {os} and {arch} are filled in"},
-                {SPEC_SIGNER,  "a minisign public key: the last line of minisign.pub"},
-                {SPEC_KEY,     "the name of a variable: letters, digits and _"},
-                {SPEC_ARGV,    "a list of texts"},
-                {SPEC_ENV,     "a map of texts"},
-                {SPEC_MAP,     "a map"},
-                {SPEC_LIST,    "a list"},
-        };
-        /* clang-format on */
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (words[i].type == key->type) {
-                        text_add(t, words[i].text);
-                        return;
-                }
-        text_add(t, "a text");
-}
 
 /* ---- From a text to a value ------------------------------------------------------------------------------------------------------- */
 
@@ -522,62 +358,43 @@ static int read_env(const SpecNode *node, const SpecKey *key, Value **ret, Error
 
 /* clang-format off */
 static const struct {
-        void (*say)(const SpecKey *key, Text *t);
         ReadText read;
         ValueKind kind;
         int (*read_many)(const SpecNode *node, const SpecKey *key, Value **ret, Error *err);
 } types[] = {
-        [SPEC_TEXT]     = {say_fixed,    read_text,     VALUE_TEXT,  NULL},
-        [SPEC_SERVICE]  = {say_fixed,    read_service,  VALUE_TEXT,  NULL},
-        [SPEC_VERSION]  = {say_fixed,    read_version,  VALUE_TEXT,  NULL},
-        [SPEC_INT]      = {say_number,   read_int,      VALUE_TEXT,  NULL},
-        [SPEC_COUNT]    = {say_count,    read_count,    VALUE_TEXT,  NULL},
-        [SPEC_PORT]     = {say_port,     read_port,     VALUE_TEXT,  NULL},
-        [SPEC_BOOL]     = {say_bool,     read_bool,     VALUE_TEXT,  NULL},
-        [SPEC_DURATION] = {say_duration, read_duration, VALUE_TEXT,  NULL},
-        [SPEC_SIZE]     = {say_size,     read_size,     VALUE_TEXT,  NULL},
-        [SPEC_FACTOR]   = {say_factor,   read_factor,   VALUE_TEXT,  NULL},
-        [SPEC_MODE]     = {say_fixed,    read_mode,     VALUE_TEXT,  NULL},
-        [SPEC_SHA256]   = {say_fixed,    read_sha256,   VALUE_TEXT,  NULL},
-        [SPEC_PATH]     = {say_fixed,    read_path,     VALUE_TEXT,  NULL},
-        [SPEC_WORKDIR]  = {say_fixed,    read_workdir,  VALUE_TEXT,  NULL},
-        [SPEC_FILE]     = {say_fixed,    read_file,     VALUE_TEXT,  NULL},
-        [SPEC_URL]      = {say_fixed,    read_url,      VALUE_TEXT,  NULL},
-        [SPEC_FETCH]    = {say_fixed,    read_fetch,    VALUE_TEXT,  NULL},
-        [SPEC_REPO]     = {say_fixed,    read_repo,     VALUE_TEXT,  NULL},
-        [SPEC_ASSET]    = {say_fixed,    read_asset,    VALUE_TEXT,  NULL},
-        [SPEC_SIGNER]   = {say_fixed,    read_signer,   VALUE_TEXT,  NULL},
-        [SPEC_CONTENT]  = {say_fixed,    read_content,  VALUE_TEXT,  NULL},
-        [SPEC_HOST]     = {say_fixed,    read_host,     VALUE_TEXT,  NULL},
-        [SPEC_ROUTE]    = {say_fixed,    read_route,    VALUE_TEXT,  NULL},
-        [SPEC_KEY]      = {say_fixed,    read_key,      VALUE_TEXT,  NULL},
-        [SPEC_CHOICE]   = {say_choice,   read_choice,   VALUE_TEXT,  NULL},
-        [SPEC_WORDS]    = {say_words,    NULL,          VALUE_ARRAY, NULL},
-        [SPEC_ARGV]     = {say_fixed,    NULL,          VALUE_ARRAY, read_argv},
-        [SPEC_ENV]      = {say_fixed,    NULL,          VALUE_MAP,   read_env},
-        [SPEC_MAP]      = {say_fixed,    NULL,          VALUE_MAP,   NULL},
-        [SPEC_LIST]     = {say_fixed,    NULL,          VALUE_ARRAY, NULL},
-        [SPEC_LATER]    = {say_fixed,    NULL,          VALUE_TEXT,  NULL},
+        [SPEC_TEXT]     = {read_text,     VALUE_TEXT,  NULL},
+        [SPEC_SERVICE]  = {read_service,  VALUE_TEXT,  NULL},
+        [SPEC_VERSION]  = {read_version,  VALUE_TEXT,  NULL},
+        [SPEC_INT]      = {read_int,      VALUE_TEXT,  NULL},
+        [SPEC_COUNT]    = {read_count,    VALUE_TEXT,  NULL},
+        [SPEC_PORT]     = {read_port,     VALUE_TEXT,  NULL},
+        [SPEC_BOOL]     = {read_bool,     VALUE_TEXT,  NULL},
+        [SPEC_DURATION] = {read_duration, VALUE_TEXT,  NULL},
+        [SPEC_SIZE]     = {read_size,     VALUE_TEXT,  NULL},
+        [SPEC_FACTOR]   = {read_factor,   VALUE_TEXT,  NULL},
+        [SPEC_MODE]     = {read_mode,     VALUE_TEXT,  NULL},
+        [SPEC_SHA256]   = {read_sha256,   VALUE_TEXT,  NULL},
+        [SPEC_PATH]     = {read_path,     VALUE_TEXT,  NULL},
+        [SPEC_WORKDIR]  = {read_workdir,  VALUE_TEXT,  NULL},
+        [SPEC_FILE]     = {read_file,     VALUE_TEXT,  NULL},
+        [SPEC_URL]      = {read_url,      VALUE_TEXT,  NULL},
+        [SPEC_FETCH]    = {read_fetch,    VALUE_TEXT,  NULL},
+        [SPEC_REPO]     = {read_repo,     VALUE_TEXT,  NULL},
+        [SPEC_ASSET]    = {read_asset,    VALUE_TEXT,  NULL},
+        [SPEC_SIGNER]   = {read_signer,   VALUE_TEXT,  NULL},
+        [SPEC_CONTENT]  = {read_content,  VALUE_TEXT,  NULL},
+        [SPEC_HOST]     = {read_host,     VALUE_TEXT,  NULL},
+        [SPEC_ROUTE]    = {read_route,    VALUE_TEXT,  NULL},
+        [SPEC_KEY]      = {read_key,      VALUE_TEXT,  NULL},
+        [SPEC_CHOICE]   = {read_choice,   VALUE_TEXT,  NULL},
+        [SPEC_WORDS]    = {NULL,          VALUE_ARRAY, NULL},
+        [SPEC_ARGV]     = {NULL,          VALUE_ARRAY, read_argv},
+        [SPEC_ENV]      = {NULL,          VALUE_MAP,   read_env},
+        [SPEC_MAP]      = {NULL,          VALUE_MAP,   NULL},
+        [SPEC_LIST]     = {NULL,          VALUE_ARRAY, NULL},
+        [SPEC_LATER]    = {NULL,          VALUE_TEXT,  NULL},
 };
 /* clang-format on */
-
-int spec_refuse_type(const SpecNode *node, const SpecKey *key, Error *err) {
-        char shown[SPEC_SHOWN_MAX];
-        _cleanup_text_ Text t = {0};
-        types[key->type].say(key, &t);
-        _cleanup_free_ char *wanted = text_take(&t);
-        if (!wanted)
-                return error_no_memory(err);
-        const char *text = value_text(node->value);
-        int r = text ? spec_refuse(node, NULL, err, "\"%s\" must be %s, not \"%s\"", node->path, wanted,
-                                   spec_shown(text, shown))
-                     : spec_refuse(node, NULL, err, "\"%s\" must be %s, not a %s", node->path, wanted,
-                                   value_kind_name(node->value->kind));
-        /* The list a person meant when a command line was written. */
-        if (text && key->type == SPEC_ARGV)
-                error_hint(err, "Write one item per word: [\"bin/program\", \"-p\", \"{port}\"].");
-        return r;
-}
 
 /* In the order of the choices, so that equal meaning is equal text. */
 static int read_words(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
