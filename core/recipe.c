@@ -5,7 +5,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/text.h"
@@ -30,20 +29,20 @@ static const RecipeRow converge_rows[] = {
         {"owe",          "process",   STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    has_process,       args_owe,          {NULL}, NULL},
         {"owe",          "unit",      STEP_EFFECT,     DEBT_OWE,  RECIPE_VISIBLE,                    has_unit,          args_owe,          {NULL}, NULL},
         {"old-stop",     "unit",      STEP_EFFECT,     DEBT_NONE, 0,                                 adopts,            args_old_stop,     {"owe"}, NULL},
-        {"owe-reload",   "systemd",   STEP_EFFECT,     DEBT_OWE,  RECIPE_RELOAD,                     has_unit,          args_owe_reload,   {"owe", "old-stop"}, NULL},
-        {"old-files",    "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_RELOADS,                    adopts,            args_old_file,     {"old-stop", "owe-reload"}, each_old_file},
+        {"owe-reload",   "systemd",   STEP_EFFECT,     DEBT_OWE,  RECIPE_DAEMON_RELOAD,              has_unit,          args_owe_reload,   {"owe", "old-stop"}, NULL},
+        {"old-files",    "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_UNIT_FILE,                  adopts,            args_old_file,     {"old-stop", "owe-reload"}, each_old_file},
         {"old-text",     "file",      STEP_EFFECT,     DEBT_NONE, 0,                                 adopts,            args_old_text,     {"config-dir"}, NULL},
         {"drop-in-dir",  "directory", STEP_EFFECT,     DEBT_NONE, 0,                                 adopts,            args_drop_in_dir,  {NULL}, NULL},
-        {"drop-in",      "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_RELOADS,                    adopts,            args_drop_in,      {"drop-in-dir", "owe-reload"}, NULL},
+        {"drop-in",      "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_UNIT_FILE,                  adopts,            args_drop_in,      {"drop-in-dir", "owe-reload"}, NULL},
         {"env",          "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_env,          {"config-dir", "owe"}, NULL},
         {"definition",   "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, has_process,       args_definition,   {"config-dir", "owe"}, NULL},
         {"credentials",  "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, has_unit,          args_credential,   {"config-dir", "owe"}, each_credential},
         {"files",        "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_file,         {"config-dir", "owe"}, each_file},
         {"stale",        "trash",     STEP_EFFECT,     DEBT_NONE, RECIPE_RESTARTS,                   always,            args_stale,        {"owe"}, each_stale},
-        {"unit-file",    "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS | RECIPE_RELOADS, has_unit, args_unit_file, {"owe", "owe-reload"}, NULL},
-        {"enable",       "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RELOADS,  wants_enabled,     args_enable,       {"wants-dir", "unit-file", "owe-reload"}, NULL},
+        {"unit-file",    "file",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS | RECIPE_UNIT_FILE, has_unit, args_unit_file, {"owe", "owe-reload"}, NULL},
+        {"enable",       "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_UNIT_FILE, wants_enabled,     args_enable,       {"wants-dir", "unit-file", "owe-reload"}, NULL},
         {"current",      "link",      STEP_EFFECT,     DEBT_NONE, RECIPE_ARTIFACT | RECIPE_RESTARTS, always,            args_link,         {"service-dir", "tree", "owe"}, NULL},
-        {"pay-reload",   "systemd",   STEP_EFFECT,     DEBT_PAY,  RECIPE_RELOAD,                     has_unit,          args_pay_reload,   {"unit-file", "enable", "old-files", "drop-in", "owe-reload"}, NULL},
+        {"pay-reload",   "systemd",   STEP_EFFECT,     DEBT_PAY,  RECIPE_DAEMON_RELOAD,              has_unit,          args_pay_reload,   {"unit-file", "enable", "old-files", "drop-in", "owe-reload"}, NULL},
         {"pay",          "process",   STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  has_process,       args_pay,          {"tree", "data-dir", "env", "definition", "files", "stale", "current", "owe"}, NULL},
         {"pay",          "unit",      STEP_EFFECT,     DEBT_PAY,  RECIPE_VISIBLE | RECIPE_ARTIFACT,  has_unit,          args_pay,          {"user", "tree", "data-dir", "env", "credentials", "files", "stale", "current", "unit-file", "pay-reload", "owe"}, NULL},
         {"health",       "health",    STEP_CHECK,      DEBT_NONE, RECIPE_VISIBLE,                    has_health,        args_health,       {NULL}, NULL},
@@ -105,299 +104,6 @@ static const RecipeRow restart_rows[] = {
 };
 /* clang-format on */
 static_assert(ELEMENTSOF(converge_rows) <= RECIPE_ROWS_MAX, "Recipe.steps holds one entry per row");
-
-/* ---- From rows to steps -------------------------------------------------------------------------------------------------------- */
-
-/* "file etc/pawl/web/env", "process web": the name under which an artifact is known for as long as the service exists. */
-static char *artifact_name(const RecipeRow *row, const Target *t, const Value *args) {
-        const char *path = value_get_text(args, "path");
-        if (strcmp(row->manager, "tree") == 0)
-                return text_format("tree of %s", t->service); /* one at a time, whichever version */
-        return text_format("%s %s", row->manager, path ? path : t->service);
-}
-
-static const Value *artifact_find(const Value *row, const char *name) {
-        const Value *list = value_get(row, "artifacts");
-        for (size_t i = 0; i < value_count(list); i++) {
-                const Value *artifact = value_at(list, i);
-                if (strcmp(value_get_text_or(artifact, "artifact", ""), name) == 0)
-                        return artifact;
-        }
-        return NULL;
-}
-
-static int artifact_keep(Recipe *x, const Value *artifact, Error *err) {
-        int r = value_append(x->artifacts, value_copy(artifact), err);
-        return r < 0 ? r : value_append_text(x->plan->kept, value_get_text(artifact, "artifact"), err);
-}
-
-typedef enum ArtifactState { ARTIFACT_SOUND, ARTIFACT_MISSING, ARTIFACT_EDITED } ArtifactState;
-
-/* What could not be looked at may be as it was written: nobody must be told to write over it. */
-static bool is_no_answer(ErrorCode code) {
-        return code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_NO_SPACE || code == ERR_PERMISSION;
-}
-
-static int artifact_look(const Recipe *x, const Manager *m, const Value *artifact, ArtifactState *ret, Error *err) {
-        const Value *args = value_get(artifact, "args");
-        const char *path = value_get_text(args, "path");
-        Error why = ERROR_INIT;
-        bool is_there = false;
-        int r = m->verify(&x->target->engine->host, args, value_get(artifact, "facts"), &why);
-        if (r < 0 && is_no_answer(why.code)) {
-                *err = why;
-                return r;
-        }
-        *ret = ARTIFACT_SOUND;
-        if (r == 0)
-                return 0;
-        r = path ? fs_has(x->target->engine->root, path, &is_there, err) : 0;
-        *ret = is_there ? ARTIFACT_EDITED : ARTIFACT_MISSING;
-        return r;
-}
-
-static bool file_is_wanted(const Target *t, const char *name) {
-        const Value *files = value_get(t->spec, "files");
-        bool is_wanted = strcmp(name, "env") == 0 || strcmp(name, "process") == 0 || strcmp(name, t->unit) == 0;
-        const Value *credentials = each_credential(t);
-        for (size_t i = 0; strncmp(name, "secret-", 7) == 0 && i < value_count(credentials); i++)
-                is_wanted |= strcmp(value_get_text_or(value_at(credentials, i), "name", ""), name + 7) == 0;
-        for (size_t i = 0; i < value_count(files); i++)
-                is_wanted |= strcmp(value_get_text_or(value_at(files, i), "path", ""), name) == 0;
-        return is_wanted;
-}
-
-static int choose_stale(Recipe *x, Error *err) {
-        Target *t = x->target;
-        const Manager *file = manager_by_name("file");
-        const Value *artifacts = value_get(t->row, "artifacts");
-        int r = 0;
-        t->stale = value_new_array();
-        if (!t->stale)
-                return error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < value_count(artifacts); i++) {
-                const Value *artifact = value_at(artifacts, i);
-                const char *path = value_get_text(value_get(artifact, "args"), "path");
-                bool is_file = value_get_int(artifact, "manager", 0) == file->id && !value_get(artifact, "group");
-                ArtifactState state = ARTIFACT_MISSING;
-                if (is_file && path && !file_is_wanted(t, path_base(path)))
-                        r = artifact_look(x, file, artifact, &state, err);
-                if (r < 0 || state == ARTIFACT_MISSING)
-                        continue;
-                if (state == ARTIFACT_EDITED && !t->overwrite)
-                        return error_set(err, -ESTALE, ERR_DRIFT,
-                                         "Take it away yourself, or let it go with --overwrite.",
-                                         "/%s was edited by hand, and the spec has it no more", path);
-                r = value_append_text(t->stale, path, err);
-        }
-        return r;
-}
-
-/* 1: already as wanted (and listed). 0: a step is needed. */
-static int artifact_is_there(Recipe *x, const Manager *m, const char *name, const Value *args, Error *err) {
-        const Value *old = x->is_asked ? NULL : artifact_find(x->target->row, name);
-        ArtifactState state = ARTIFACT_MISSING;
-        if (!old)
-                return 0;
-        bool is_same = value_equal(value_get(old, "args"), args);
-        int r = artifact_look(x, m, old, &state, err);
-        if (r < 0)
-                return r;
-        if (state == ARTIFACT_EDITED && !x->target->overwrite) {
-                if (!is_same)
-                        return error_set(err, -ESTALE, ERR_DRIFT,
-                                         "Take the edit into the spec, or write over it with --overwrite.",
-                                         "%s was edited by hand, and this would write over it", name);
-                engine_say(x->target->engine, LOG_WARNING, "%s was edited by hand and is left as it is", name);
-        }
-        bool is_kept = is_same && state != ARTIFACT_MISSING && !(state == ARTIFACT_EDITED && x->target->overwrite);
-        if (!is_kept)
-                return 0;
-        r = artifact_keep(x, old, err);
-        return r < 0 ? r : 1;
-}
-
-/* A release that is already in place keeps the artifact it was made with. */
-static int tree_is_there(Recipe *x, Error *err) {
-        char key[ROW_KEY_MAX];
-        _cleanup_(value_freep) Value *release = NULL;
-        if (!x->target->release_exists)
-                return 0;
-        int r = row_key(key, "release/%s/%s", x->target->service, x->target->version);
-        if (r > 0)
-                r = engine_row(x->target->engine, key, &release, err);
-        if (r < 0)
-                return r;
-        const Value *artifact = value_at(value_get(release, "artifacts"), 0);
-        r = artifact ? artifact_keep(x, artifact, err) : 0;
-        return r < 0 ? r : 1;
-}
-
-static int artifact_list(Recipe *x, const Step *s, uint32_t step, Error *err) {
-        _cleanup_(value_freep) Value *artifact = value_new_map();
-        int r;
-        if (!artifact)
-                return error_no_memory(err);
-        if ((r = value_set_text(artifact, "artifact", s->artifact, err)) < 0 ||
-            (r = value_set_int(artifact, "manager", s->manager_id, err)) < 0 ||
-            (r = value_set_int(artifact, "version", s->version, err)) < 0 ||
-            (r = value_set(artifact, "args", value_copy(s->args), err)) < 0 ||
-            (r = value_set_int(artifact, "step", step, err)) < 0)
-                return r;
-        const char *group = s->group > 0 ? x->plan->groups[s->group - 1].name : NULL;
-        if ((r = value_set_text(artifact, "group", group, err)) < 0)
-                return r;
-        return value_append(x->artifacts, TAKE_PTR(artifact), err);
-}
-
-static int stand(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Error *err) {
-        uint32_t step = (uint32_t)x->steps[i];
-        plan_stands_alone(x->plan, step);
-        for (size_t k = 0; k < RECIPE_STANDS_MAX && rows[i].stands_on[k]; k++)
-                for (size_t n = 0; n < n_rows; n++) {
-                        if (strcmp(rows[n].name, rows[i].stands_on[k]) != 0 || x->steps[n] < 0)
-                                continue;
-                        int r = plan_add_depends(x->plan, step, (uint32_t)x->steps[n], err);
-                        if (r < 0)
-                                return r;
-                }
-        return 0;
-}
-
-/* The group that a row's step belongs to, made for the first of them. A service that goes does not go on without. */
-static int group_of(Recipe *x, const RecipeRow *row, uint32_t *ret, Error *err) {
-        bool is_required = route_is_required(x->target) || strcmp(x->plan->flow, "remove") == 0;
-        int r = 0;
-        if ((row->flags & RECIPE_ROUTE) && x->route_group == 0) {
-                r = plan_add_group(x->plan, "route", is_required, &x->route_group, err);
-                if (r == 0)
-                        r = plan_share(x->plan, x->route_group, "nginx", err);
-        }
-        if (r == 0)
-                *ret = row->flags & RECIPE_ROUTE ? x->route_group : 0;
-        return r;
-}
-
-static int emit(Recipe *x, const RecipeRow *rows, size_t n_rows, size_t i, Value *args, Error *err) {
-        const RecipeRow *row = &rows[i];
-        _cleanup_(value_freep) Value *taken = args;
-        _cleanup_free_ char *name = row->flags & RECIPE_ARTIFACT ? artifact_name(row, x->target, taken) : NULL;
-        uint32_t step, group = 0;
-        if ((row->flags & RECIPE_ARTIFACT) && !name)
-                return error_no_memory(err);
-        int r = group_of(x, row, &group, err);
-        if (r < 0)
-                return r;
-        r = plan_add(x->plan,
-                     (StepInit){.kind = row->kind,
-                                .manager = row->manager,
-                                .debt = row->debt,
-                                .group = group,
-                                .artifact = name},
-                     TAKE_PTR(taken), &step, err);
-        if (r < 0)
-                return r;
-        x->steps[i] = step;
-        if (row->flags & RECIPE_ARTIFACT)
-                r = artifact_list(x, &x->plan->steps[step], step, err);
-        return r < 0 ? r : stand(x, rows, n_rows, i, err);
-}
-
-/* Args for rows that are steps; NULL where the artifact is already there or the row has no place in this plan. */
-static int consider(Recipe *x, const RecipeRow *row, Value **ret_args, Error *err) {
-        _cleanup_(value_freep) Value *args = NULL;
-        int r;
-        if ((row->flags & (RECIPE_VISIBLE | RECIPE_RELOAD)) || !row->is_wanted(x->target))
-                return 0;
-        if (strcmp(row->name, "tree") == 0 && (r = tree_is_there(x, err)) != 0)
-                return MIN(r, 0);
-        r = row->args(x->target, &args, err);
-        if (r < 0)
-                return r;
-        if (row->flags & RECIPE_ARTIFACT) {
-                _cleanup_free_ char *name = artifact_name(row, x->target, args);
-                r = name ? artifact_is_there(x, manager_by_name(row->manager), name, args, err) : error_no_memory(err);
-                if (r != 0)
-                        return MIN(r, 0);
-        }
-        x->needs_restart |= (row->flags & RECIPE_RESTARTS) != 0;
-        x->needs_reload |= (row->flags & RECIPE_ROUTE) != 0 && args;
-        x->needs_daemon_reload |= (row->flags & RECIPE_RELOADS) != 0;
-        *ret_args = TAKE_PTR(args);
-        return 0;
-}
-
-/* The visible rows, once it is known whether the program must be started anew. */
-static int consider_visible(Recipe *x, const RecipeRow *row, Value **ret_args, Error *err) {
-        if (row->flags & RECIPE_RELOAD)
-                return x->needs_daemon_reload && row->is_wanted(x->target) ? row->args(x->target, ret_args, err) : 0;
-        if (!(row->flags & RECIPE_VISIBLE) || !row->is_wanted(x->target))
-                return 0;
-        bool is_part = row->flags & RECIPE_ROUTE ? x->needs_reload : x->target->wants_running && x->needs_restart;
-        if (is_part)
-                return row->args(x->target, ret_args, err);
-        if (!(row->flags & RECIPE_ARTIFACT))
-                return 0;
-        _cleanup_free_ char *name = artifact_name(row, x->target, NULL);
-        const Value *old = name ? artifact_find(x->target->row, name) : NULL;
-        return old ? artifact_keep(x, old, err) : 0;
-}
-
-typedef struct ExpandedRows {
-        RecipeRow rows[RECIPE_ROWS_MAX];
-        size_t instances[RECIPE_ROWS_MAX];
-        size_t n;
-} ExpandedRows;
-
-/* Each row as often as it is repeated. */
-static int rows_expand(const Target *t, const RecipeRow *rows, size_t n_rows, ExpandedRows *ret, Error *err) {
-        size_t n = 0;
-        for (size_t i = 0; i < n_rows; i++) {
-                size_t times = rows[i].each ? value_count(rows[i].each(t)) : 1;
-                for (size_t k = 0; k < times; k++) {
-                        if (n >= RECIPE_ROWS_MAX)
-                                return error_set(err, -E2BIG, ERR_SPEC, NULL, "the spec has too many %s", rows[i].name);
-                        ret->rows[n] = rows[i];
-                        ret->instances[n++] = k;
-                }
-        }
-        ret->n = n;
-        return 0;
-}
-
-static int emit_all(Recipe *x, const RecipeRow *rows, size_t n_rows, Value **args, Error *err) {
-        int r = 0;
-        for (size_t i = 0; r == 0 && i < n_rows; i++) {
-                if (!args[i])
-                        continue;
-                bool is_fetched = strcmp(rows[i].name, "tree") == 0 && i > 0 && x->steps[i - 1] >= 0;
-                if (is_fetched)
-                        r = value_set_int(args[i], "artifact_step", x->steps[i - 1], err);
-                if (r == 0)
-                        r = emit(x, rows, n_rows, i, TAKE_PTR(args[i]), err);
-        }
-        return r;
-}
-
-static int recipe_rows(Recipe *x, const RecipeRow *table, size_t n_table, Error *err) {
-        Value *args[RECIPE_ROWS_MAX] = {0};
-        ExpandedRows expanded;
-        expanded.n = 0;
-        int r = rows_expand(x->target, table, n_table, &expanded, err);
-        for (size_t i = 0; i < expanded.n; i++)
-                x->steps[i] = -1;
-        for (size_t i = 0; r == 0 && i < expanded.n; i++) {
-                x->target->instance = expanded.instances[i];
-                r = consider(x, &expanded.rows[i], &args[i], err);
-        }
-        for (size_t i = 0; r == 0 && i < expanded.n; i++)
-                r = consider_visible(x, &expanded.rows[i], &args[i], err);
-        if (r == 0)
-                r = emit_all(x, expanded.rows, expanded.n, args, err);
-        for (size_t i = 0; i < expanded.n; i++)
-                value_free(args[i]);
-        return r;
-}
 
 /* ---- Notifications -------------------------------------------------------------------------------------------------------------- */
 
@@ -501,7 +207,7 @@ int recipe_converge(Target *t, Plan **ret, Error *err) {
                 return r;
         x.needs_restart = !t->is_running;
         x.needs_daemon_reload = t->is_stale;
-        r = choose_stale(&x, err);
+        r = artifact_choose_stale(&x, err);
         if (r == 0)
                 r = route_choose_stale(t, err);
         if (r == 0)

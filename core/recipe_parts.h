@@ -11,7 +11,7 @@
 typedef struct Recipe {
         Target *target;
         Plan *plan;
-        bool needs_restart, needs_reload /* of nginx */, needs_daemon_reload;
+        bool needs_restart, needs_route_reload, needs_daemon_reload;
         uint32_t route_group; /* 0: no step is in it yet */
         bool is_asked;        /* start, stop, restart: the person asked for the step itself, so no artifact spares it */
         Value *artifacts;     /* the service row's list, growing */
@@ -24,8 +24,8 @@ typedef enum RecipeFlags {
         RECIPE_VISIBLE = 1 << 2,  /* part of the bracket: only when the program is started anew */
         RECIPE_ROUTE =
                 1 << 3, /* in the group "route", which shares nginx; with VISIBLE: only when another of them changes */
-        RECIPE_RELOADS = 1 << 4, /* a change of it is seen by systemd only after it has read its files again: */
-        RECIPE_RELOAD = 1 << 5,  /* the bracket of that */
+        RECIPE_UNIT_FILE = 1 << 4,     /* a change of it is seen by systemd only after it has read its files again: */
+        RECIPE_DAEMON_RELOAD = 1 << 5, /* the bracket of that */
 } RecipeFlags;
 
 typedef struct RecipeRow {
@@ -38,6 +38,23 @@ typedef struct RecipeRow {
         const char *stands_on[RECIPE_STANDS_MAX]; /* names of rows above */
         const Value *(*each)(const Target *t);    /* one for each item of this list; Target.instance says which */
 } RecipeRow;
+
+/* Appends the steps of a table. */
+int recipe_rows(Recipe *x, const RecipeRow *table, size_t n_table, Error *err);
+
+/* "file etc/pawl/web/env", "process web": the name under which an artifact is known for as long as the service exists. Owned by the caller. */
+char *artifact_name(const RecipeRow *row, const Target *t, const Value *args);
+/* In a service's row, borrowed; NULL: it has none of this name. */
+const Value *artifact_find(const Value *row, const char *name);
+/* Lists one that stays as it is; one that a step makes. */
+int artifact_keep(Recipe *x, const Value *artifact, Error *err);
+int artifact_list(Recipe *x, const Step *s, uint32_t step, Error *err);
+/* 1: already as wanted (and listed). 0: a step is needed. */
+int artifact_is_there(Recipe *x, const Manager *m, const char *name, const Value *args, Error *err);
+/* Likewise: a release that is already in place keeps the artifact it was made with. */
+int artifact_tree_is_there(Recipe *x, Error *err);
+/* Fills Target.stale: files that an earlier spec had. */
+int artifact_choose_stale(Recipe *x, Error *err);
 
 /* The pieces they are made of: a path, a directory, a file. path and content are taken; NULL: memory was out. */
 int args_path(char *path, Value **ret, Error *err);
