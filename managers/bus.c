@@ -87,6 +87,11 @@ static bool is_lost(int r, const sd_bus_error *e) {
         return false;
 }
 
+/* It is there and says nothing: a systemd that crashed stays, frozen, and so does its socket. */
+static bool is_silent(int r, const sd_bus_error *e) {
+        return r == -ETIMEDOUT || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT);
+}
+
 static int unanswered(int r, Error *err) {
         return error_set(err, -EHOSTDOWN, ERR_UNSUPPORTED,
                          "See whether this host is run by systemd: \"systemctl status\".",
@@ -163,6 +168,10 @@ static int call_once(const Host *host, const BusCall *c, sd_bus_message **ret, E
                 return 0;
         if (r == -ENOMEM)
                 return error_no_memory(err);
+        if (is_silent(r, &error)) {
+                disconnect(host->bus);
+                return unanswered(-ETIMEDOUT, err);
+        }
         if (!is_lost(r, &error))
                 return refused(r, &error, c->about, err);
         disconnect(host->bus);

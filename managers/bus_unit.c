@@ -187,6 +187,8 @@ int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
         if (r < 0)
                 return r;
         r = read_all(reply, read_property, &u);
+        if (r >= 0 && (!u.load_state || !u.active_state)) /* silence about these is not "it does not run" */
+                r = -EBADMSG;
         if (r >= 0)
                 r = unit_defaults(&u);
         if (r < 0)

@@ -104,13 +104,18 @@ static int start_apply(const Scene *s, StepResult *ret, Error *err) {
         return s->now.is_alive ? started_result(&s->now, 0, CHANGE_UNCHANGED, ret, err) : pay_apply(s, ret, err);
 }
 
-/* Dead or alive: what it left behind ends with it. */
+/* It did not run, and is about to: what a dead process asked for. Where it ran, the debt in front starts it anew in any case. */
+static bool will_start(const Scene *s) {
+        return s->now.is_changing && !ran_before(s);
+}
+
+/* Dead or alive or to come: what it left behind ends with it. */
 static int started_revert(const Scene *s, Error *err) {
-        return s->now.has_trace && s->now.is_ours ? scene_stop(s, err) : 0;
+        return (s->now.has_trace && s->now.is_ours) || will_start(s) ? scene_stop(s, err) : 0;
 }
 
 static Probe started_probe(const Scene *s) {
-        if (!s->now.is_boot)
+        if (!s->now.is_boot || will_start(s))
                 return PROBE_PARTIAL;
         if (s->now.has_trace && s->now.is_ours)
                 return s->now.is_alive ? PROBE_AFTER : PROBE_PARTIAL;
@@ -128,11 +133,12 @@ static int stop_apply(const Scene *s, StepResult *ret, Error *err) {
 
 static int stop_revert(const Scene *s, Error *err) {
         Running started = {0};
-        return !ran_before(s) || s->now.is_alive ? 0 : scene_restart(s, &started, err);
+        bool is_up = s->now.is_alive && !s->now.is_changing;
+        return !ran_before(s) || is_up ? 0 : scene_restart(s, &started, err);
 }
 
 static Probe stop_probe(const Scene *s) {
-        if (!s->now.is_boot)
+        if (!s->now.is_boot || (ran_before(s) && s->now.is_changing))
                 return PROBE_PARTIAL;
         if (!ran_before(s) || s->now.is_before || (s->now.is_alive && s->now.is_ours))
                 return PROBE_BEFORE;

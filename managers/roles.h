@@ -14,14 +14,15 @@
 
 /* What runs now, as seen from a step. */
 typedef struct Running {
-        bool has_trace; /* in this boot it ran, and something of that is left; */
-        bool is_there;  /* it still lives; */
-        bool is_alive;  /* and was not told to end; */
-        bool is_ours;   /* this step started it */
-        bool is_before; /* it is the very run that was captured */
-        bool is_boot;   /* what was captured was captured in this boot */
-        bool is_sound;  /* what runs was started by this boot from files that were whole: nothing is to be put back */
-        int pid;        /* 0: none */
+        bool has_trace;   /* in this boot it ran, and something of that is left; */
+        bool is_there;    /* it still lives; */
+        bool is_alive;    /* and was not told to end; */
+        bool is_ours;     /* this step started it */
+        bool is_changing; /* what somebody asked of it, who may be dead since, is still to come: a job that waits */
+        bool is_before;   /* it is the very run that was captured */
+        bool is_boot;     /* what was captured was captured in this boot */
+        bool is_sound;    /* what runs was started by this boot from files that were whole: nothing is to be put back */
+        int pid;          /* 0: none */
         uint64_t start_time;
         uint8_t invocation[16]; /* systemd's name of this run */
         bool has_invocation;

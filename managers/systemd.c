@@ -42,12 +42,19 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
         return owes(args) ? bus_reload(host, err) : 0;
 }
 
-/* Reading again is never wrong, so a systemd that does not answer is no reason to wait. */
+/*
+ * Whether what is owed was paid cannot be seen, and reading again is never wrong: it is done again. It takes a systemd that answers, so the debt waits for one.
+ * What was paid asks systemd for nothing when it is put back, and holds nothing up.
+ */
 static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
         _cleanup_bus_unit_ BusUnit u = {0};
-        (void)before, (void)err;
-        bool is_read = bus_unit(host, value_get_text(args, "unit"), &u, NULL) == 0 && !u.needs_reload;
-        *ret = is_read && !owes(args) ? PROBE_AFTER : PROBE_PARTIAL;
+        (void)before;
+        int r = bus_unit(host, value_get_text(args, "unit"), &u, err);
+        if (owes(args)) {
+                *ret = r == -EHOSTDOWN ? PROBE_UNREACHABLE : PROBE_PARTIAL;
+                return r == -EHOSTDOWN ? 0 : r;
+        }
+        *ret = r == 0 && !u.needs_reload ? PROBE_AFTER : PROBE_PARTIAL;
         return 0;
 }
 

@@ -70,6 +70,7 @@ static void running_fill(Running *n, const BusUnit *u) {
         n->is_alive = true;
         for (size_t i = 0; i < ELEMENTSOF(over); i++)
                 n->is_alive &= strcmp(u->active_state, over[i]) != 0;
+        n->is_changing = u->job_id != 0;
         n->pid = (int)u->main_pid;
         n->has_invocation = u->has_invocation;
         memcpy(n->invocation, u->invocation, sizeof(n->invocation));

@@ -93,6 +93,8 @@ static int view_look(const Host *host, const Value *args, View *ret, Error *err)
                         v.has_group = true;
                         v.group_is_same = (int64_t)gr->gr_gid == value_get_int(args, "gid", -1);
                 }
+        if (ferror(passwd) || ferror(group)) /* who was not reached is not missing */
+                return error_set_errno(err, -EIO, NULL, "could not read the users of this host");
         *ret = v;
         return 0;
 }
@@ -163,7 +165,7 @@ static int account_drop(const Host *host, const Value *args, bool with_group, Vi
         int r = v->has_user ? account_run(host, (const char *[]){"userdel", name, NULL}, err) : 0;
         if (r == 0)
                 r = view_look(host, args, v, err);
-        if (r == 0 && with_group && v->has_group && v->group_is_same)
+        if (r == 0 && with_group && v->has_group && (v->group_is_same || host->is_forced))
                 r = account_run(host, (const char *[]){"groupdel", name, NULL}, err);
         return r < 0 ? r : accounts_sync(host, err);
 }
@@ -255,11 +257,15 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         return r;
 }
 
+static bool is_captured(const Value *before, const View *v) {
+        return v->is_same && strcmp(v->comment, value_get_text_or(before, "comment", "")) == 0;
+}
+
 /* What was removed comes back with the same numbers; its password was locked, as that of every such user. */
 static int bring_back(const Host *host, const Value *args, const Value *before, const View *v, Error *err) {
         if (!value_get_bool(before, "existed", false))
                 return accounts_sync(host, err);
-        if (v->has_user && strcmp(v->comment, value_get_text_or(before, "comment", "")) != 0)
+        if ((v->has_user && !is_captured(before, v)) || (v->has_group && !v->group_is_same))
                 return foreign(args, err);
         return account_make(host,
                             &(Account){.name = value_get_text(args, "name"),
@@ -271,11 +277,22 @@ static int bring_back(const Host *host, const Value *args, const Value *before, 
                             v, err);
 }
 
+/* A person decided: whoever has the name now goes, and who was captured is there again. */
+static int revert_forced(const Host *host, const Value *args, const Value *before, View *v, Error *err) {
+        bool existed = value_get_bool(before, "existed", false);
+        bool with_group = !value_get_bool(before, "group_existed", false) || !v->group_is_same;
+        int r = existed && is_captured(before, v) && v->group_is_same ? 0
+                                                                      : account_drop(host, args, with_group, v, err);
+        return r < 0 ? r : bring_back(host, args, before, v, err);
+}
+
 static int revert(const Host *host, const Value *args, const Value *before, Error *err) {
         View v;
         int r = view_look(host, args, &v, err);
         if (r < 0)
                 return r;
+        if (host->is_forced)
+                return revert_forced(host, args, before, &v, err);
         if (!is_wanted(args))
                 return bring_back(host, args, before, &v, err);
         if (value_get_bool(before, "existed", false))
@@ -296,11 +313,12 @@ static Probe probe_made(const Value *before, const View *v) {
 static Probe probe_removed(const Value *before, const View *v) {
         bool existed = value_get_bool(before, "existed", false);
         if (v->has_user)
-                return existed && strcmp(v->comment, value_get_text_or(before, "comment", "")) == 0 ? PROBE_BEFORE
-                                                                                                    : PROBE_FOREIGN;
+                return existed && is_captured(before, v) ? PROBE_BEFORE : PROBE_FOREIGN;
         if (!existed)
                 return PROBE_BEFORE;
-        return v->has_group ? PROBE_PARTIAL : PROBE_AFTER;
+        if (!v->has_group)
+                return PROBE_AFTER;
+        return v->group_is_same ? PROBE_PARTIAL : PROBE_FOREIGN;
 }
 
 static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
