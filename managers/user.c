@@ -142,13 +142,17 @@ typedef struct Account {
         int64_t uid, gid;
 } Account;
 
+static int group_make(const Host *host, const char *name, int64_t gid, Error *err) {
+        char number[24];
+        (void)snprintf(number, sizeof(number), "%lld", (long long)gid);
+        return account_run(host, (const char *[]){"groupadd", "--system", "--gid", number, name, NULL}, err);
+}
+
 static int account_make(const Host *host, const Account *a, const View *v, Error *err) {
         char uid[24], gid[24];
         (void)snprintf(uid, sizeof(uid), "%lld", (long long)a->uid);
         (void)snprintf(gid, sizeof(gid), "%lld", (long long)a->gid);
-        int r = 0;
-        if (!v->has_group)
-                r = account_run(host, (const char *[]){"groupadd", "--system", "--gid", gid, a->name, NULL}, err);
+        int r = v->has_group ? 0 : group_make(host, a->name, a->gid, err);
         fault_point("user-half-made");
         if (r == 0 && !v->has_user)
                 r = account_run(host,
@@ -257,6 +261,17 @@ static int apply(const Host *host, const Value *args, const Value *before, StepR
         return r;
 }
 
+/* A group that was there stays, also when userdel took it. */
+static int take_away(const Host *host, const Value *args, const Value *before, View *v, Error *err) {
+        bool group_existed = value_get_bool(before, "group_existed", false);
+        bool with_group = !group_existed || (host->is_forced && !v->group_is_same);
+        int r = account_drop(host, args, with_group, v, err);
+        if (r < 0 || !group_existed || v->has_group)
+                return r;
+        r = group_make(host, value_get_text(args, "name"), value_get_int(args, "gid", 0), err);
+        return r < 0 ? r : accounts_sync(host, err);
+}
+
 static bool is_captured(const Value *before, const View *v) {
         return v->is_same && strcmp(v->comment, value_get_text_or(before, "comment", "")) == 0;
 }
@@ -279,10 +294,10 @@ static int bring_back(const Host *host, const Value *args, const Value *before, 
 
 /* A person decided: whoever has the name now goes, and who was captured is there again. */
 static int revert_forced(const Host *host, const Value *args, const Value *before, View *v, Error *err) {
-        bool existed = value_get_bool(before, "existed", false);
-        bool with_group = !value_get_bool(before, "group_existed", false) || !v->group_is_same;
-        int r = existed && is_captured(before, v) && v->group_is_same ? 0
-                                                                      : account_drop(host, args, with_group, v, err);
+        bool is_back = value_get_bool(before, "existed", false) && is_captured(before, v) && v->group_is_same;
+        int r = is_back ? 0 : take_away(host, args, before, v, err);
+        if (r == 0 && value_get_bool(before, "existed", false))
+                r = view_look(host, args, v, err);
         return r < 0 ? r : bring_back(host, args, before, v, err);
 }
 
@@ -299,7 +314,7 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
                 return accounts_sync(host, err);
         if (v.has_user && !v.is_fresh)
                 return foreign(args, err);
-        return account_drop(host, args, !value_get_bool(before, "group_existed", false), &v, err);
+        return take_away(host, args, before, &v, err);
 }
 
 static Probe probe_made(const Value *before, const View *v) {
