@@ -141,26 +141,68 @@ static int compose(const BlockFile *f, const Value *args, const char *content, c
         return *ret ? 0 : error_no_memory(err);
 }
 
-/* The exchange met something else than what was read: that goes back. */
-static int publish(const Host *host, const BlockFile *f, const Value *args, const char *staged, Error *err) {
-        const char *path = value_get_text(args, "path");
+/* What is about to be published, and what it was made from. */
+typedef struct Edit {
+        const BlockFile *f;
+        const char *path, *staged, *text;
+} Edit;
+
+/* The very file that was read, as it was read: neither written to nor replaced since. */
+static int is_displaced_as_read(const Host *host, const Edit *e, bool *ret, Error *err) {
         _cleanup_free_ char *met = NULL;
         size_t n_met = 0;
-        int r = f->text ? fs_publish_exchange(host->root, staged, path, err)
-                        : fs_publish_new(host->root, staged, path, err);
+        struct stat st;
+        int r = fs_stat(host->root, e->staged, &st, err);
+        if (r == 0)
+                r = fs_read(host->root, e->staged, BLOCK_FILE_MAX, &met, &n_met, err);
+        if (r < 0)
+                return r;
+        const struct stat *was = &e->f->st;
+        *ret = st.st_ino == was->st_ino && st.st_mode == was->st_mode && st.st_uid == was->st_uid &&
+               st.st_gid == was->st_gid && n_met == e->f->size && memcmp(met, e->f->text, n_met) == 0;
+        return 0;
+}
+
+/* Somebody wrote before the exchange, and somebody behind it, to what had been published: the first is at its place again, the second is kept beside it. */
+static int keep_aside(const Host *host, const Edit *e, Error *err) {
+        _cleanup_free_ char *kept = text_format("%s.edited-%llu-%u", e->path, (unsigned long long)host->tx, host->step);
+        int r = kept ? fs_publish_new(host->root, e->staged, kept, err) : error_no_memory(err);
+        return r < 0 ? r
+                     : error_set(
+                               err, -ESTALE, ERR_FOREIGN, "Put together what was written to the two.",
+                               "\"/%s\" was changed by someone else meanwhile, and again; the later one is in \"/%s\"",
+                               e->path, kept);
+}
+
+static int take_back(const Host *host, const Edit *e, const Value *args, Error *err) {
+        _cleanup_free_ char *met = NULL;
+        size_t n_met = 0;
+        int r = fs_publish_exchange(host->root, e->staged, e->path, err);
+        if (r == 0)
+                r = fs_read(host->root, e->staged, BLOCK_FILE_MAX, &met, &n_met, err);
+        if (r < 0)
+                return r;
+        if (n_met != strlen(e->text) || memcmp(met, e->text, n_met) != 0)
+                return keep_aside(host, e, err);
+        r = fs_unlink_durably(host->root, e->staged, err);
+        return r < 0 ? r : foreign(args, err);
+}
+
+/* The exchange met something else than what was read: that goes back. */
+static int publish(const Host *host, const Edit *e, const Value *args, Error *err) {
+        bool is_as_read = false;
+        int r = e->f->text ? fs_publish_exchange(host->root, e->staged, e->path, err)
+                           : fs_publish_new(host->root, e->staged, e->path, err);
         if (r == -ENOENT || r == -EEXIST) {
-                (void)fs_unlink_durably(host->root, staged, NULL);
+                (void)fs_unlink_durably(host->root, e->staged, NULL);
                 return foreign(args, err);
         }
-        if (r < 0 || !f->text)
+        if (r < 0 || !e->f->text)
                 return r;
-        r = fs_read(host->root, staged, BLOCK_FILE_MAX, &met, &n_met, err);
-        if (r == 0 && n_met == f->size && memcmp(met, f->text, n_met) == 0)
-                return fs_unlink_durably(host->root, staged, err);
-        r = fs_publish_exchange(host->root, staged, path, err);
-        if (r == 0)
-                r = fs_unlink_durably(host->root, staged, err);
-        return r < 0 ? r : foreign(args, err);
+        r = is_displaced_as_read(host, e, &is_as_read, err);
+        if (r < 0)
+                return r;
+        return is_as_read ? fs_unlink_durably(host->root, e->staged, err) : take_back(host, e, args, err);
 }
 
 static int block_write(const Host *host, const BlockFile *f, const Value *args, const char *content, Error *err) {
@@ -171,7 +213,7 @@ static int block_write(const Host *host, const BlockFile *f, const Value *args, 
         int r = staged ? compose(f, args, content, &text, err) : error_no_memory(err);
         if (r == 0)
                 r = fs_stage_file(host->root, staged, text, strlen(text), attrs, err);
-        return r < 0 ? r : publish(host, f, args, staged, err);
+        return r < 0 ? r : publish(host, &(Edit){.f = f, .path = path, .staged = staged, .text = text}, args, err);
 }
 
 static int apply(const Host *host, const Value *args, const Value *before, StepResult *ret, Error *err) {

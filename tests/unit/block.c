@@ -4,9 +4,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,6 +48,33 @@ static void want(Fixture *f, const char *content) {
         assert_int_equal(value_set_text(f->args, "content", content, NULL), 0);
         assert_int_equal(value_set_int(f->args, "mode", 0644, NULL), 0);
         assert_int_equal(field_check(manager_block.args, f->args, "block", &f->err), 0);
+}
+
+/* Somebody else writes right before the first exchange, and right behind it. */
+static struct {
+        Fixture *f;
+        const char *before, *behind;
+        bool is_replaced; /* by another file of the same content */
+} other;
+
+static void other_writes(const char *text) {
+        if (text && !other.is_replaced)
+                put(other.f, text);
+        if (text && other.is_replaced) {
+                rooted_write(&other.f->rooted, "root/etc/saved", text, strlen(text), 0640);
+                assert_int_equal(rename(rooted_path(&other.f->rooted, "root/etc/saved"),
+                                        rooted_path(&other.f->rooted, "root/" PATH)),
+                                 0);
+        }
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
+        const char *before = other.before, *behind = other.behind;
+        other.before = other.behind = NULL;
+        other_writes(before);
+        int r = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+        other_writes(behind);
+        return r;
 }
 
 static int setup(void **state) {
@@ -177,6 +206,58 @@ static void test_an_edit_of_the_block_is_foreign(void **state) {
         assert_file(f, BLOCK("old\n"));
 }
 
+static void test_what_others_write_around_the_exchange_survives(void **state) {
+        Fixture *f = *state;
+        other.f = f;
+        for (int back = 0; back < 2; back++) {
+                put(f, back ? BLOCK("old\n") : "a\n" BLOCK("old\n"));
+                capture(f);
+                if (back)
+                        assert_int_equal(apply(f), 0);
+                other.before = "theirs\n" BLOCK("edited\n");
+                assert_int_equal(back ? revert(f) : apply(f), -ESTALE);
+                assert_int_equal(f->err.code, ERR_FOREIGN);
+                assert_file(f, "theirs\n" BLOCK("edited\n"));
+                tidy(f);
+        }
+        put(f, BLOCK("old\n"));
+        other.behind = BLOCK("new\n") "theirs\n";
+        assert_int_equal(apply(f), 0);
+        assert_file(f, BLOCK("new\n") "theirs\n");
+        tidy(f);
+}
+
+static void test_two_edits_around_the_exchange_both_survive(void **state) {
+        Fixture *f = *state;
+        other.f = f;
+        put(f, BLOCK("old\n"));
+        capture(f);
+        other.before = "first\n" BLOCK("old\n");
+        other.behind = BLOCK("new\n") "second\n";
+        assert_int_equal(apply(f), -ESTALE);
+        assert_string_equal(f->err.message, "\"/" PATH "\" was changed by someone else meanwhile, and again; "
+                                            "the later one is in \"/" PATH ".edited-7-3\"");
+        assert_file(f, "first\n" BLOCK("old\n"));
+        char *kept = rooted_read(&f->rooted, "root/" PATH ".edited-7-3");
+        assert_string_equal(kept, BLOCK("new\n") "second\n");
+        free(kept);
+        assert_false(rooted_exists(&f->rooted, STAGED));
+}
+
+static void test_a_file_that_was_replaced_meanwhile_is_foreign(void **state) {
+        Fixture *f = *state;
+        other.f = f;
+        other.is_replaced = true;
+        put(f, BLOCK("old\n"));
+        capture(f);
+        other.before = BLOCK("old\n");
+        assert_int_equal(apply(f), -ESTALE);
+        other.is_replaced = false;
+        assert_file(f, BLOCK("old\n"));
+        assert_int_equal(apply(f), 0);
+        tidy(f);
+}
+
 static void test_marks_that_do_not_belong_together_are_nobodys(void **state) {
         static const char *const texts[] = {"# BEGIN pawl web\nx\n", "x\n# END pawl web\n",
                                             "# END pawl web\n# BEGIN pawl web\n", BLOCK("x\n") BLOCK("y\n"),
@@ -225,6 +306,9 @@ int main(void) {
                 TEST(test_a_file_that_was_made_goes_when_it_is_empty),
                 TEST(test_a_block_is_removed_and_comes_back),
                 TEST(test_an_edit_of_the_block_is_foreign),
+                TEST(test_what_others_write_around_the_exchange_survives),
+                TEST(test_two_edits_around_the_exchange_both_survive),
+                TEST(test_a_file_that_was_replaced_meanwhile_is_foreign),
                 TEST(test_marks_that_do_not_belong_together_are_nobodys),
                 TEST(test_interrupted_anywhere_it_goes_on),
         };
