@@ -211,6 +211,8 @@ static int convert(const Field *f, const Value *v, bool to_numbers, Value **ret,
                 if (e)
                         child = to_numbers ? field_by_name(f->fields, e->name)
                                            : field_by_num(f->fields, e->name ? 0 : e->num);
+                if (!child && !to_numbers && !e->name && e->num >= FIELD_PASSED_OVER)
+                        continue;
                 if (!child)
                         return wrong_name(&judge_reading, e, err);
                 Value *converted = NULL;

@@ -4,7 +4,8 @@
  *
  * From the table come validation, the numbered form on disk, JSON names, plan text and redaction. A number is written to disk:
  * never reuse one, never change its type. A reader accepts every payload version it ever wrote; a field it does not know
- * means a newer pawl wrote it, and the caller puts the transaction on hold instead of guessing.
+ * means a newer pawl wrote it, and the caller puts the transaction on hold instead of guessing: unless its number says that
+ * whoever does not know it may pass it over.
  */
 #pragma once
 
@@ -27,6 +28,8 @@ typedef enum FieldFlags {
         FIELD_HIDDEN = 1 << 3, /* left out of one-line descriptions (long content) */
 } FieldFlags;
 
+#define FIELD_PASSED_OVER 0x8000u /* from here on: nothing goes wrong where it is not known */
+
 typedef struct Field {
         uint32_t num; /* 1..; 0 ends the table */
         const char *name;
@@ -45,7 +48,7 @@ typedef struct Field {
 int field_check(const Field *fields, const Value *named, const char *what, Error *err);
 
 /* Named → numbered and back, recursively. Both return a new tree owned by the caller and leave the argument alone.
- * unpack: an unknown number or a wrong type is -EBADMSG with ERR_JOURNAL_VERSION ("written by a newer pawl"). */
+ * unpack: an unknown number below FIELD_PASSED_OVER or a wrong type is -EBADMSG with ERR_JOURNAL_VERSION ("written by a newer pawl"). */
 int field_pack(const Field *fields, const Value *named, Value **ret_numbered, Error *err);
 int field_unpack(const Field *fields, const Value *numbered, Value **ret_named, Error *err);
 

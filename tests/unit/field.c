@@ -127,6 +127,21 @@ static void a_newer_payload_is_not_guessed_at(void **state) {
         unread(named_key);
 }
 
+static void what_a_newer_payload_says_beside_is_passed_over(void **state) {
+        (void)state;
+        Error err = ERROR_INIT;
+        _cleanup_(value_freep) Value *v = sample(), *packed = NULL, *back = NULL;
+        assert_int_equal(field_pack(fields, v, &packed, &err), 0);
+        assert_int_equal(value_set_num(packed, FIELD_PASSED_OVER, value_new_text("beside"), NULL), 0);
+        assert_int_equal(value_set_num(value_get_num(packed, 6), UINT32_MAX, value_new_int(1), NULL), 0);
+        assert_int_equal(field_unpack(fields, packed, &back, &err), 0);
+        assert_true(value_equal(v, back));
+        assert_int_equal(value_set_num(packed, FIELD_PASSED_OVER - 1, value_new_int(1), NULL), 0);
+        _cleanup_(value_freep) Value *none = NULL;
+        assert_int_equal(field_unpack(fields, packed, &none, &err), -EBADMSG);
+        assert_int_equal(err.code, ERR_JOURNAL_VERSION);
+}
+
 static void an_older_payload_may_lack_a_later_field(void **state) {
         (void)state;
         _cleanup_(value_freep) Value *old = value_new_map(), *named = NULL;
@@ -160,6 +175,7 @@ int main(void) {
                 cmocka_unit_test(packing_is_reversible),
                 cmocka_unit_test(what_the_table_does_not_say_is_refused),
                 cmocka_unit_test(a_newer_payload_is_not_guessed_at),
+                cmocka_unit_test(what_a_newer_payload_says_beside_is_passed_over),
                 cmocka_unit_test(an_older_payload_may_lack_a_later_field),
                 cmocka_unit_test(paths_stay_below_the_root),
         };
