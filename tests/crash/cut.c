@@ -369,8 +369,9 @@ static bool look_at_kills(Cut *cut, uint64_t n_events) {
         static Recording r;
         bool is_fine = true;
 
-        for (uint64_t n = 1; is_fine && n <= n_events && !is_over(cut); n++) {
+        for (uint64_t i = 0; is_fine && i < n_events && !is_over(cut); i++) {
                 Level level = {.cut = cut, .r = &r};
+                uint64_t n = 1 + sweep_place((uint32_t)cut->options->limits.seed, n_events, i);
 
                 if (!is_sampled(cut->options, n, 4, cut->options->killed))
                         continue;

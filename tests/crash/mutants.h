@@ -6,15 +6,14 @@
 #include "tests/crash/sweep.h"
 
 typedef enum MutantReach {
-        MUTANT_RUN,       /* made by the process that is killed */
-        MUTANT_RECOVER,   /* by the one that recovers */
-        MUTANT_BOTH,      /* these three: noticed by the sweep of crash.kill */
-        MUTANT_TWO,       /* shows only when two pawls meet: crash.two knows the scenario */
-        MUTANT_DISK,      /* shows only when a real file system is cut: crash.disk */
-        MUTANT_POWER,     /* shows only on a disk that is weaker than any: the lint of crash.power */
-        MUTANT_UNIT,      /* a unit test fails with it */
-        MUTANT_ELSEWHERE, /* noticed by what is too slow for here; the text of its rule says by what */
-        MUTANT_HARMLESS,  /* no mistake: it must make no difference */
+        MUTANT_RUN,     /* made by the process that is killed */
+        MUTANT_RECOVER, /* by the one that recovers */
+        MUTANT_BOTH,    /* these three: noticed by the sweep of crash.kill */
+        MUTANT_TWO,     /* shows only when two pawls meet: crash.two knows the scenario */
+        MUTANT_DISK,    /* shows only when a real file system is cut: crash.disk */
+        MUTANT_POWER,   /* shows only on a disk that is weaker than any: the lint of crash.power, after kills as well */
+        MUTANT_UNIT,    /* a unit test fails with it */
+        MUTANT_HARMLESS, /* no mistake: it must make no difference */
 } MutantReach;
 
 typedef struct Mutant {

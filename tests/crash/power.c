@@ -26,6 +26,7 @@ static const char usage[] = "usage: crash.power [OPTION]...\n"
                             "  --classes K       percent of the classes\n"
                             "  --seed S          which ones\n"
                             "  --jobs J          flows at a time\n"
+                            "  --first           end with the first thing that is wrong\n"
                             "  --mutant NAME     with this mistake\n";
 
 typedef struct Power {
@@ -61,7 +62,7 @@ static uint64_t now_msec(void) {
 static const struct option options[] = {
         {"lint", 0, NULL, 'L'},  {"nested", 0, NULL, 'n'}, {"full", 0, NULL, 'F'},    {"flow", 1, NULL, 'f'},
         {"state", 1, NULL, 'x'}, {"sample", 1, NULL, 's'}, {"classes", 1, NULL, 'c'}, {"seed", 1, NULL, 'S'},
-        {"jobs", 1, NULL, 'j'},  {"mutant", 1, NULL, 'm'}, {NULL, 0, NULL, 0},
+        {"jobs", 1, NULL, 'j'},  {"mutant", 1, NULL, 'm'}, {"first", 0, NULL, '1'},   {NULL, 0, NULL, 0},
 };
 
 static unsigned number(void) {
@@ -110,6 +111,9 @@ static bool take_option(Power *p, int c) {
                 return true;
         case 'S':
                 p->cut.limits.seed = strtoull(optarg, NULL, 10);
+                return true;
+        case '1':
+                p->cut.ends_at_first = true;
                 return true;
         case 'j':
                 p->n_jobs = number();

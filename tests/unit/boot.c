@@ -176,7 +176,6 @@ static int setup(void **state) {
         m = (Machine){.root = strdup(template), .boot = 1};
         setenv("PAWL_TEST_BOOT", "1", 1);
         unsetenv("EARLY");
-        unsetenv("PAWL_MUTANT");
         root = open(m.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         Engine *e = engine_of(&m);
         tell_to_run(e);
@@ -253,14 +252,10 @@ typedef struct Death {
         const char *point; /* PAWL_CRASH_AT; NULL: none */
 } Death;
 
-static const char *mutant; /* in flows and recoveries, NULL: none */
-
 static void arm(const Death *death) {
         countdown = death->operation;
         if (death->point)
                 setenv("PAWL_CRASH_AT", death->point, 1);
-        if (mutant)
-                setenv("PAWL_MUTANT", mutant, 1);
 }
 
 /* Was it the death that was asked for? */
@@ -414,18 +409,6 @@ static void test_a_unit_never_starts_on_half_files_and_ends_as_it_should(void **
         assert_true(lives > 30);
 }
 
-static void test_each_mistake_with_marks_is_noticed(void **state) {
-        static const char *const mutants[] = {"mark-after-effect",  "whole-always", "no-mark-sweep",
-                                              "mark-before-undone", "no-whole",     "late-no-whole"};
-        for (size_t i = 0; i < ELEMENTSOF(mutants); i++) {
-                unsigned lives;
-                mutant = mutants[i];
-                if (!sweep(*state, &lives))
-                        fail_msg("nobody noticed %s", mutants[i]);
-        }
-        mutant = NULL;
-}
-
 /* Early recovery has died; late recovery dies half way through the files. Nobody may have said that they are whole. */
 static void test_late_recovery_that_dies_lets_no_unit_start_on_half_files(void **state) {
         Machine *m = *state;
@@ -545,12 +528,14 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_a_unit_never_starts_on_half_files_and_ends_as_it_should),
-                TEST(test_each_mistake_with_marks_is_noticed),
                 TEST(test_late_recovery_that_dies_lets_no_unit_start_on_half_files),
                 TEST(test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark),
                 TEST(test_people_are_told_once_of_a_power_cut),
                 TEST(test_a_power_cut_before_anybody_was_told_is_told_at_the_next_boot),
                 TEST(test_a_step_at_which_three_boots_died_is_held),
         };
+        /* With a mistake in pawl (crash.mutants) it is the sweep that has to notice. */
+        if (getenv("PAWL_MUTANT"))
+                cmocka_set_test_filter("*half_files_and_ends*");
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
