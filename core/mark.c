@@ -46,14 +46,21 @@ static int unsay_whole(Engine *e, const char *service, Error *err) {
         return mark_remove(e, path, err);
 }
 
+/* In place, as there is nothing in it: a staged name beside it, left by a power cut, would be nobody's. One that is there may be of a process that died
+ * before it was durable. */
+static int make_durably(Engine *e, const char *path, Error *err) {
+        _cleanup_close_ int fd = fs_append_open(e->root, path, 0644, err);
+        int r = fd < 0 ? fd : fs_sync_fd(fd, err);
+        return r < 0 ? r : fs_sync_parent(e->root, path, err);
+}
+
 int mark_begin(Engine *e, const char *service, Error *err) {
         _cleanup_free_ char *path = open_path(service);
         if (!path)
                 return error_no_memory(err);
         int r = mutant_is("no-whole") ? 0 : say_whole(e, service, err);
         fault_point("mark-before");
-        /* One that is there may be of a process that died before it was durable. */
-        return r < 0 ? r : fs_replace_durably(e->root, path, "", 0, 0644, err);
+        return r < 0 ? r : make_durably(e, path, err);
 }
 
 static int take_away(Engine *e, const char *service, Error *err) {

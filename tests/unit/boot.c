@@ -409,6 +409,16 @@ static void test_a_unit_never_starts_on_half_files_and_ends_as_it_should(void **
         assert_true(lives > 30);
 }
 
+/* Where a staged name cannot be made there is none, and none that a power cut could leave. */
+static void test_a_mark_is_made_under_its_own_name_only(void **state) {
+        static const Death before_begin = {.point = "intent-before"};
+        Machine *m = *state;
+        must(fs_mkdir_durably(root, MARK_OPEN_DIR "/.pawl-new-web", 0755, FS_OWNER_KEEP, &(bool){0}, err));
+        unit_start();
+        assert_true(flow(m, &before_begin));
+        assert_true(fs_exists(root, MARK_OPEN_DIR "/web"));
+}
+
 /* Early recovery has died; late recovery dies half way through the files. Nobody may have said that they are whole. */
 static void test_late_recovery_that_dies_lets_no_unit_start_on_half_files(void **state) {
         Machine *m = *state;
@@ -528,6 +538,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_a_unit_never_starts_on_half_files_and_ends_as_it_should),
+                TEST(test_a_mark_is_made_under_its_own_name_only),
                 TEST(test_late_recovery_that_dies_lets_no_unit_start_on_half_files),
                 TEST(test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark),
                 TEST(test_people_are_told_once_of_a_power_cut),
