@@ -164,8 +164,7 @@ static bool is_zero(const char *data, size_t size) {
         return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
 
-/* Everything in `from` that is not zero. */
-static int copy_content(int from, int to, size_t size) {
+int device_copy(int from, int to, size_t size) {
         static char chunk[CHUNK_SIZE];
 
         for (off_t at = 0; (at = lseek(from, at, SEEK_DATA)) >= 0 && (size_t)at < size;) {
@@ -192,7 +191,7 @@ int device_record_begin(Device *d) {
                 return d->base;
         d->log->n = d->log->used = 0;
         d->log->is_full = false;
-        r = copy_content(d->image, d->base, d->size);
+        r = device_copy(d->image, d->base, d->size);
         atomic_store(&d->log->is_recording, true);
         return r;
 }
@@ -237,7 +236,7 @@ static size_t part_kept(uint64_t *state, size_t size) {
 int device_cut(const Device *d, const DeviceCut *cut) {
         size_t flushed = last_flush(d, cut->n);
         uint64_t state = ((uint64_t)cut->seed << 32) ^ cut->n;
-        int fd = memory_file("cut", d->size), r = fd < 0 ? fd : copy_content(d->base, fd, d->size);
+        int fd = memory_file("cut", d->size), r = fd < 0 ? fd : device_copy(d->base, fd, d->size);
 
         for (size_t i = 0; r == 0 && i < cut->n; i++) {
                 const DeviceRecord *record = &d->log->records[i];

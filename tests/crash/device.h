@@ -47,5 +47,8 @@ int device_cut(const Device *d, const DeviceCut *cut);
 /* What had been written into "mark" by then. */
 void device_marks(const Device *d, size_t n, char *ret, size_t size);
 
+/* Copies everything that is not zero into a file that is all zero, or what was there before. 0 or a negative errno. */
+int device_copy(int from, int to, size_t size);
+
 /* Mounts the file (a memory file, or <folder>/disk) by a loop device that goes with the mount. */
 int device_mount(const char *file, const char *where, const char *type, const char *options);

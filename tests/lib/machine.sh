@@ -15,6 +15,8 @@
 # Inside, /srv/build and /srv/src are the build's and the project's folders, `pawl` and `pawl-testing` are in the path, nothing but the system itself is
 # enabled, and the network is a loopback of its own: every port is free. /run and /tmp are lost by a cut, all else is kept. What a cut does not lose is what
 # was written but not synced, since the host's memory outlives it.
+# What the machine changes lies in $machine/disk, which may be a file system of its own, mounted there before the first boot. Folders named in $machine_solid
+# ("/etc /opt") are then no overlays but folders of that file system; of those named in $machine_hollow only their own folders are taken over, without files.
 # `pawl`, `field` and `answer` of system.sh are about the machine's root from here on; $port need not be looked for.
 #
 # The machine's processes, mounts, network and cgroups are its own and go with it, so several may run at a time.
@@ -26,6 +28,7 @@ need unshare nsenter pivot_root ip pgrep
 machine=$dir/machine
 machine_name=$(basename "$dir" | tr ._ --)
 at_exit="machine_remove ${at_exit:-}"
+machine_solid='' machine_hollow=''
 
 # The folder of each cgroup hierarchy of the host: one where there is only version 2.
 machine_hierarchies() {
@@ -66,7 +69,7 @@ machine_start() {
                 sh -c 'echo $PPID' >"$folder/$machine_name/cgroup.procs"
         done <"$machine/cgroups"
         exec setsid unshare --pid --fork --mount --uts --ipc --net --cgroup --propagation private --kill-child=KILL \
-                sh "$SRC/tests/lib/machine_init.sh" "$machine" "$machine_name" "$BUILD" "$SRC" </dev/null >"$machine/console" 2>&1
+                sh "$SRC/tests/lib/machine_init.sh" "$machine" "$machine_name" "$BUILD" "$SRC" "$machine_solid" "$machine_hollow" </dev/null >"$machine/console" 2>&1
 }
 
 # Its PID 1 as the host numbers it, as soon as that is systemd on the machine's root and answers.
@@ -75,7 +78,7 @@ machine_is_up() {
 }
 
 machine_power_on() {
-        mkdir -p "$machine/upper" "$machine/work" "$machine/root"
+        mkdir -p "$machine/disk/upper" "$machine/disk/work" "$machine/root"
         machine_hierarchies >"$machine/cgroups"
         machine_make_cgroups
         machine_start &

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first program of a test machine (tests/lib/machine.sh): runs as PID 1 of its namespaces, makes the machine's root, and becomes its systemd.
 #
-#   machine_init.sh STATE NAME BUILD SRC
+#   machine_init.sh STATE NAME BUILD SRC SOLID HOLLOW
 #
-# STATE holds upper/ and work/ (what the machine has changed, kept over cuts), root/ (where the root is put together) and cgroups (a line per hierarchy:
+# STATE holds disk/ (what the machine has changed, kept over cuts), root/ (where the root is put together) and cgroups (a line per hierarchy:
 # how it is mounted). All mounts are of this mount namespace and end with it.
 set -eu
-state=$1 name=$2 build=$3 src=$4
-root=$state/root
+state=$1 name=$2 build=$3 src=$4 solid=$5 hollow=$6
+root=$state/root disk=$state/disk
 
 # What is enabled on the host would start in the machine as well: a test enables what it is about. Links to init scripts become kill links instead of
 # going away, or enabling such a unit fails.
@@ -39,7 +39,20 @@ prepare() {
         for program in pawl pawl-testing; do
                 ln -sfn "/srv/build/$program" "$root/usr/local/bin/$program"
         done
+        for folder in $solid; do
+                copied "$folder" -xdev
+        done
+        for folder in $hollow; do
+                copied "$folder" -xdev -maxdepth 3 '(' -type d -o -type l ')'
+        done
         touch "$state/prepared"
+}
+
+# copied FOLDER FIND-EXPRESSION...: onto the disk itself, as it is.
+copied() {
+        folder=${1#/}
+        shift
+        (cd "$root" && find "$folder" "$@" -print0 | tar -c --no-recursion --null -T - 2>/dev/null) | tar -x -C "$disk"
 }
 
 mount_devices() {
@@ -92,8 +105,11 @@ new_boot() {
         mount --bind "$root/run/boot_id" "$root/proc/sys/kernel/random/boot_id"
 }
 
-mount -t overlay -o "lowerdir=/,upperdir=$state/upper,workdir=$state/work" machine "$root"
+mount -t overlay -o "lowerdir=/,upperdir=$disk/upper,workdir=$disk/work" machine "$root"
 [ -e "$state/prepared" ] || prepare
+for folder in $solid $hollow; do
+        mount --bind "$disk$folder" "$root$folder"
+done
 mount --bind "$build" "$root/srv/build"
 mount --bind "$src" "$root/srv/src"
 mount_kernel
