@@ -22,7 +22,7 @@
 static int refuse(const char *unit, const char *what, Error *err) {
         return error_set(err, -EOPNOTSUPP, ERR_SPEC,
                          "It stays as it is. Change its unit, or write a spec and deploy that.",
-                         "%s cannot be adopted: %s", unit, what);
+                         "\"%s\" cannot be adopted: %s", unit, what);
 }
 
 /* clang-format off */

@@ -389,6 +389,14 @@ int engine_rows(Engine *e, const char *prefix, size_t limit, Value **ret, Error 
         return 0;
 }
 
+int engine_has_open(Engine *e, const char *service, Error *err) {
+        _cleanup_(value_freep) Value *rows = NULL;
+        int r = engine_rows(e, "open/", 0, &rows, err);
+        for (size_t i = 0; r == 0 && i < value_count(rows); i++)
+                r = strcmp(value_get_text_or(rows->map.entries[i].value, "service", ""), service) == 0;
+        return r;
+}
+
 int engine_services(Engine *e, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL, *names = value_new_array();
         int r = names ? engine_rows(e, "service/", 0, &rows, err) : error_no_memory(err);

@@ -50,6 +50,8 @@ int engine_service_row(Engine *e, const char *service, Value **ret, Error *err);
 int engine_row(Engine *e, const char *key, Value **ret, Error *err);
 /* Row keys and decoded rows (secrets sealed), as a map key → row. */
 int engine_rows(Engine *e, const char *prefix, size_t limit, Value **ret, Error *err);
+/* 1: the service has a transaction that has not ended. 0: it has none. */
+int engine_has_open(Engine *e, const char *service, Error *err);
 /* For looking: the row with its secrets sealed, whether or not there is a key; *ret_row stays NULL where only an open transaction knows the service.
  * *ret_opens: the rows of all open transactions. ERR_NO_SERVICE as above. */
 int engine_service_find(Engine *e, const char *service, Value **ret_row, Value **ret_opens, Error *err);

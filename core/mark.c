@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole is said before the mark is made, and taken back after the mark is gone: a living flow never keeps its own unit down. */
 #include <dirent.h>
-#include <errno.h>
-#include <string.h>
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
@@ -101,27 +99,15 @@ int mark_keep_down(Engine *e, const Trail *t, Error *err) {
 
 /* ---- What nobody is in any more ------------------------------------------------------------------------------------------------ */
 
-static int has_open(Engine *e, const char *service, bool *ret, Error *err) {
-        _cleanup_(value_freep) Value *rows = NULL;
-        int r = engine_rows(e, "open/", 0, &rows, err);
-        if (r < 0)
-                return r;
-        *ret = false;
-        for (size_t i = 0; i < value_count(rows); i++)
-                *ret |= strcmp(value_get_text_or(rows->map.entries[i].value, "service", ""), service) == 0;
-        return 0;
-}
-
 /* The lock is what tells a dead process from one that is just before its BEGIN. */
 static int sweep_one(Engine *e, const char *service, Error *err) {
         _cleanup_close_ int fd = -1;
         _cleanup_free_ char *lock = text_format("service-%s", service);
-        bool is_open = true;
         int r = lock ? lock_try(e, lock, &fd, err) : error_no_memory(err);
         if (r != 0)
                 return MIN(r, 0);
-        r = has_open(e, service, &is_open, err);
-        return r < 0 || is_open ? r : take_away(e, service, err);
+        r = engine_has_open(e, service, err);
+        return r == 0 ? take_away(e, service, err) : MIN(r, 0);
 }
 
 static int marked_services(Engine *e, Value **ret, Error *err) {

@@ -3,7 +3,6 @@
  * scan → fence → look → decide → settle. Dying anywhere in here is harmless: everything it knows it read, and everything it does is written first.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/fault.h"
@@ -361,13 +360,9 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
 /* ---- After a reboot ------------------------------------------------------------------------------------------------------------ */
 
 /* What is half way is not started by itself; a person may. */
-static int is_on_hold(Engine *e, const char *service, Error *err) {
-        _cleanup_(value_freep) Value *rows = NULL;
-        int r = engine_rows(e, "open/", 0, &rows, err);
-        for (size_t i = 0; r == 0 && i < value_count(rows); i++)
-                if (strcmp(value_get_text_or(rows->map.entries[i].value, "service", ""), service) == 0)
-                        r = error_set(err, -EBUSY, ERR_ON_HOLD, NULL, "it is on hold, and is not started");
-        return r;
+static int refuse_open(Engine *e, const char *service, Error *err) {
+        int r = engine_has_open(e, service, err);
+        return r == 1 ? error_set(err, -EBUSY, ERR_ON_HOLD, NULL, "it is on hold, and is not started") : r;
 }
 
 /* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
@@ -388,7 +383,7 @@ static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) 
                 int q = runtime->state(&e->host, name, &status, &why);
                 if (q == 0 && status.state != RUN_STOPPED)
                         continue;
-                if (q == 0 && is_on_hold(e, name, &why) == 0 && engine_run(e, &request, &outcome, &why) == 0)
+                if (q == 0 && refuse_open(e, name, &why) == 0 && engine_run(e, &request, &outcome, &why) == 0)
                         r = value_append_text(started, name, err);
                 else if (why.code == ERR_JOURNAL_IO)
                         return error_set(err, -EIO, ERR_JOURNAL_IO, why.hint, "%s", why.message);
@@ -438,20 +433,11 @@ static int recover_stage(Engine *e, const RecoverRequest *request, Recovered *x,
 
 /* A notification is no step of a transaction: many of them are behind it. It is tried as often as each of them would be. */
 static void send(Engine *e, const Value *message) {
-        const Manager *notify = manager_by_name("notify");
-        int64_t attempts = value_get_int(message, "attempts", 1);
         Host host = engine_host(e, (uint64_t)value_get_int(message, "tx", 0), 0, false);
         Error why = ERROR_INIT;
-        for (int64_t n = 0; n < attempts; n++) {
-                StepResult result = {0};
-                if (n > 0)
-                        clock_sleep_usec(MIN((uint64_t)1 << n, (uint64_t)8) * USEC_PER_SEC / 4);
-                int r = notify->apply(&host, value_get(message, "args"), NULL, &result, &why);
-                step_result_done(&result);
-                if (r == 0)
-                        return;
-        }
-        engine_say(e, LOG_WARNING, "%s", why.message);
+        if (settle_try(&host, manager_by_name("notify"), value_get(message, "args"),
+                       value_get_int(message, "attempts", 1), &why) < 0)
+                engine_say(e, LOG_WARNING, "%s", why.message);
 }
 
 static int tell(Engine *e, const Value *reports, Value *result, Error *err) {

@@ -215,20 +215,23 @@ static int finished(Settle *s, uint32_t i, const char *warning, Error *err) {
         return r < 0 ? r : ledger_write(s->engine, s->trail, RECORD_FINISHED, i, body, err);
 }
 
-/* One attempt, and for what may fail a few more with a growing pause. */
-static int try_finish(Settle *s, uint32_t i, Error *why) {
-        const Step *step = &s->trail->plan->steps[i];
-        int64_t attempts = step->kind == STEP_FINISH_MUST ? 1 : value_get_int(step->args, "attempts", 1);
+int settle_try(const Host *host, const Manager *m, const Value *args, int64_t attempts, Error *err) {
         int r = -EIO;
         for (int64_t n = 0; n < attempts && r < 0; n++) {
                 if (n > 0)
                         clock_sleep_usec(MIN((uint64_t)1 << n, (uint64_t)8) * USEC_PER_SEC / 4);
                 StepResult result = {0};
-                Host host = engine_host(s->engine, s->trail->tx, i, false);
-                r = step->manager->apply(&host, step->args, NULL, &result, why);
+                r = m->apply(host, args, NULL, &result, err);
                 step_result_done(&result);
         }
         return r;
+}
+
+static int try_finish(Settle *s, uint32_t i, Error *why) {
+        const Step *step = &s->trail->plan->steps[i];
+        Host host = engine_host(s->engine, s->trail->tx, i, false);
+        int64_t attempts = step->kind == STEP_FINISH_MUST ? 1 : value_get_int(step->args, "attempts", 1);
+        return settle_try(&host, step->manager, step->args, attempts, why);
 }
 
 static int finish_step(Settle *s, uint32_t i, Error *err) {

@@ -31,6 +31,9 @@ int settle_reverse(Settle *s, uint32_t group, Error *err);
 /* Does the finish steps: after COMMIT what is left to do, after ABORT what tells people. */
 int settle_finish(Settle *s, Error *err);
 
+/* What may fail and is tried again, with a growing pause. */
+int settle_try(const Host *host, const Manager *m, const Value *args, int64_t attempts, Error *err);
+
 /* Removes what was kept for undoing. A failure is a warning: nothing depends on it. */
 int settle_tidy(Settle *s, Error *err);
 

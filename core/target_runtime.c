@@ -9,6 +9,7 @@
 
 #include "core/base/text.h"
 #include "core/names.h"
+#include "core/recipe_parts.h"
 #include "core/rows.h"
 #include "core/target_runtime.h"
 
@@ -164,14 +165,10 @@ static int claimed_numbers(Engine *e, Value **ret, Error *err) {
 
 /* Somebody else's user of that name is seen before anything is made. */
 static int check_user(const Target *t, Error *err) {
-        _cleanup_(value_freep) Value *args = value_new_map();
+        _cleanup_(value_freep) Value *args = NULL;
         Host host = engine_host(t->engine, 0, 0, true);
-        if (!args)
-                return error_no_memory(err);
-        if (value_set_text(args, "name", t->user, err) < 0 || value_set_int(args, "uid", t->uid, err) < 0 ||
-            value_set_int(args, "gid", t->uid, err) < 0 || value_set_bool(args, "present", true, err) < 0)
-                return -ENOMEM;
-        return manager_by_name("user")->check(&host, args, err);
+        int r = args_user(t, &args, err);
+        return r < 0 ? r : manager_by_name("user")->check(&host, args, err);
 }
 
 int target_choose_user(Target *t, Error *err) {

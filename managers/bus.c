@@ -141,6 +141,11 @@ static int refused(int r, const sd_bus_error *e, const char *about, Error *err) 
         return error_set(err, r, ERR_FAILED, NULL, "systemd refuses %s: %s", about, why);
 }
 
+const char *bus_shown(const char *unit, char ret[static BUS_SHOWN_SIZE]) {
+        (void)snprintf(ret, BUS_SHOWN_SIZE, "\"%.*s\"", BUS_SHOWN_SIZE - 3, unit);
+        return ret;
+}
+
 static int call_arguments(sd_bus_message *m, const BusCall *c) {
         int r = 0;
         if (c->has_number)
@@ -204,11 +209,12 @@ int host_reload_units(const Host *host, Error *err) {
 
 int bus_reset_failed(const Host *host, const char *unit, Error *err) {
         Error why = ERROR_INIT;
+        char shown[BUS_SHOWN_SIZE];
         int r = bus_call(host,
                          &(BusCall){.path = BUS_PATH,
                                     .interface = BUS_MANAGER,
                                     .member = "ResetFailedUnit",
-                                    .about = unit,
+                                    .about = bus_shown(unit, shown),
                                     .unit = unit},
                          NULL, &why);
         return r == -ENOENT || r == 0 ? 0 : error_set(err, r, why.code, why.hint, "%s", why.message);
@@ -238,11 +244,8 @@ static int job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static const struct {
         const char *member, *text;
 } verbs[BUS_VERB_COUNT] = {
-        [BUS_START]             = {"StartUnit",           "start"},
-        [BUS_STOP]              = {"StopUnit",            "stop"},
-        [BUS_RESTART]           = {"RestartUnit",         "restart"},
-        [BUS_RELOAD]            = {"ReloadUnit",          "reload"},
-        [BUS_RELOAD_OR_RESTART] = {"ReloadOrRestartUnit", "reload or restart"},
+        [BUS_STOP]    = {"StopUnit",    "stop"},
+        [BUS_RESTART] = {"RestartUnit", "restart"},
 };
 static const struct {
         const char *result, *text;
@@ -267,12 +270,12 @@ static int job_outcome(const Job *job, BusVerb verb, const char *unit, Error *er
                 if (strcmp(job_results[i].result, job->result) == 0)
                         text = job_results[i].text;
         return error_set(err, -EPROTO, ERR_PROGRAM, "See \"systemctl status\" and \"pawl logs\".",
-                         "systemd could not %s %s: %s", verbs[verb].text, unit, text);
+                         "systemd could not %s \"%s\": %s", verbs[verb].text, unit, text);
 }
 
 static int job_late(BusVerb verb, const char *unit, Error *err) {
         return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, "See what it waits for: \"systemctl list-jobs\".",
-                         "systemd takes too long to %s %s", verbs[verb].text, unit);
+                         "systemd takes too long to %s \"%s\"", verbs[verb].text, unit);
 }
 
 static int job_path(sd_bus_message *reply, Job *job) {
@@ -331,6 +334,7 @@ static int job_outlast(const Host *host, const Job *job, const char *unit, uint6
 /* The bus hands on signals only to those who subscribed; systemd's own socket does not ask for it. */
 static int job_begin(const Host *host, BusVerb verb, const char *unit, Job *job, sd_bus_slot **ret_slot, Error *err) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char shown[BUS_SHOWN_SIZE];
         int r = bus_call(
                 host,
                 &(BusCall){.path = BUS_PATH, .interface = BUS_MANAGER, .member = "Subscribe", .about = "its signals"},
@@ -344,7 +348,7 @@ static int job_begin(const Host *host, BusVerb verb, const char *unit, Job *job,
                       &(BusCall){.path = BUS_PATH,
                                  .interface = BUS_MANAGER,
                                  .member = verbs[verb].member,
-                                 .about = unit,
+                                 .about = bus_shown(unit, shown),
                                  .unit = unit,
                                  .mode = "replace"},
                       &reply, err);

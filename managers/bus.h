@@ -18,7 +18,7 @@
 /* daemon-reload: systemd reads its unit files again. */
 int bus_reload(const Host *host, Error *err);
 
-typedef enum BusVerb { BUS_START, BUS_STOP, BUS_RESTART, BUS_RELOAD, BUS_RELOAD_OR_RESTART, BUS_VERB_COUNT } BusVerb;
+typedef enum BusVerb { BUS_STOP, BUS_RESTART /* or start */, BUS_VERB_COUNT } BusVerb;
 
 #define BUS_LOST 1 /* systemd has no job for the unit any more, and how it ended was not heard */
 
@@ -43,12 +43,11 @@ typedef struct BusUnit {
         char *sub_state;    /* running | dead | auto-restart | ... */
         char *result;       /* success | exit-code | signal | timeout | start-limit-hit | ... */
         char *fragment_path;
-        char *unit_file_state; /* enabled | disabled | masked | ... */
         char *control_group;
         Value *drop_in_paths; /* [text] */
         uint8_t invocation[BUS_INVOCATION_SIZE];
         bool has_invocation; /* it was started since systemd knows it */
-        uint32_t main_pid, n_restarts, job_id /* 0: none waits or runs */;
+        uint32_t main_pid, job_id /* 0: none waits or runs */;
         int32_t exec_main_code, exec_main_status; /* CLD_EXITED and so on; what of it */
         uint64_t active_usec;                     /* wall clock: since when it is active; 0: it never was */
         uint64_t main_start_usec, main_exit_usec; /* wall clock, of its program */

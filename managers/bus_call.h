@@ -18,5 +18,9 @@ typedef struct BusCall {
         bool has_number;
 } BusCall;
 
+#define BUS_SHOWN_SIZE 260 /* the longest name of a unit, with quotes */
+/* A unit, as BusCall.about names it. */
+const char *bus_shown(const char *unit, char ret[static BUS_SHOWN_SIZE]);
+
 /* For what may be asked twice. *ret (may be NULL itself) is owned by the caller. */
 int bus_call(const Host *host, const BusCall *c, struct sd_bus_message **ret, Error *err);

@@ -107,12 +107,10 @@ static const Property properties[] = {
         {"SubState",                offsetof(BusUnit, sub_state),        read_text,       done_text},
         {"Result",                  offsetof(BusUnit, result),           read_text,       done_text},
         {"FragmentPath",            offsetof(BusUnit, fragment_path),    read_text,       done_text},
-        {"UnitFileState",           offsetof(BusUnit, unit_file_state),  read_text,       done_text},
         {"ControlGroup",            offsetof(BusUnit, control_group),    read_text,       done_text},
         {"DropInPaths",             offsetof(BusUnit, drop_in_paths),    read_list,       done_list},
         {"InvocationID",            0,                                   read_invocation, NULL},
         {"MainPID",                 offsetof(BusUnit, main_pid),         read_u32,        NULL},
-        {"NRestarts",               offsetof(BusUnit, n_restarts),       read_u32,        NULL},
         {"Job",                     offsetof(BusUnit, job_id),           read_job,        NULL},
         {"ExecMainCode",            offsetof(BusUnit, exec_main_code),   read_i32,        NULL},
         {"ExecMainStatus",          offsetof(BusUnit, exec_main_status), read_i32,        NULL},
@@ -156,19 +154,20 @@ static int read_all(sd_bus_message *m, int (*each)(sd_bus_message *m, const char
 
 static int get_all(const Host *host, const char *unit, sd_bus_message **ret, Error *err) {
         _cleanup_free_ char *path = NULL;
+        char shown[BUS_SHOWN_SIZE];
         if (sd_bus_path_encode(BUS_PATH "/unit", unit, &path) < 0)
                 return error_no_memory(err);
         return bus_call(host,
                         &(BusCall){.path = path,
                                    .interface = "org.freedesktop.DBus.Properties",
                                    .member = "GetAll",
-                                   .about = unit,
+                                   .about = bus_shown(unit, shown),
                                    .unit = ""},
                         ret, err);
 }
 
 static int unreadable(const char *unit, int r, Error *err) {
-        return error_set_errno(err, r, NULL, "could not read what systemd says of %s", unit);
+        return error_set_errno(err, r, NULL, "could not read what systemd says of \"%s\"", unit);
 }
 
 static int unit_defaults(BusUnit *u) {

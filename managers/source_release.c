@@ -252,12 +252,15 @@ static void tell_signed(const Resolving *x, const Signature *s, const char *what
         host_log(x->host, LOG_NOTE, "%s is signed by key %s: %s", what, id, comment);
 }
 
+static int read_signer(Resolving *x, const ReleaseAsset *signature, Signature *ret, PublicKey *ret_key, Error *err) {
+        int r = public_key_parse(value_get_text(x->spec, "public_key"), ret_key, err);
+        return r < 0 ? r : read_signature(x, signature, ret, err);
+}
+
 static int verify_checksums(Resolving *x, const ReleaseAsset *checksums, const HttpReply *text, Error *err) {
         Signature s;
         PublicKey key;
-        int r = public_key_parse(value_get_text(x->spec, "public_key"), &key, err);
-        if (r == 0)
-                r = read_signature(x, signature_asset(x, checksums), &s, err);
+        int r = read_signer(x, signature_asset(x, checksums), &s, &key, err);
         if (r == 0)
                 r = signature_verify(&s, &key, text->body ? text->body : "", text->n_body, checksums->name, err);
         if (r == 0)
@@ -353,9 +356,7 @@ static int download(Resolving *x, Downloaded *ret, Prefetched *ret_prefetched, E
 static int verify_content(Resolving *x, const ReleaseAsset *signature, int fd, Error *err) {
         Signature s;
         PublicKey key;
-        int r = public_key_parse(value_get_text(x->spec, "public_key"), &key, err);
-        if (r == 0)
-                r = read_signature(x, signature, &s, err);
+        int r = read_signer(x, signature, &s, &key, err);
         if (r == 0)
                 r = signature_verify_fd(&s, &key, fd, x->what, err);
         if (r == 0)

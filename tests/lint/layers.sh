@@ -220,9 +220,9 @@ text ~ /^[ \t]*#[ \t]*include/ {
 
 layer == "" { next }
 
-code ~ /(->|[.])[ \t]*(apply|revert)[ \t]*[)]?[ \t]*[(]/ && FILENAME !~ /^core\/(txn|settle|recover)[.]c$/ {
+code ~ /(->|[.])[ \t]*(apply|revert)[ \t]*[)]?[ \t]*[(]/ && FILENAME !~ /^core\/(txn|settle)[.]c$/ {
         if (!excepted("apply"))
-                say("apply", "only core/txn.c, core/settle.c and core/recover.c call apply and revert")
+                say("apply", "only core/txn.c and core/settle.c call apply and revert")
 }
 
 FILENAME !~ /^core\/base\/fs(_[a-z]+)?[.]c$/ && FILENAME != "journal/store.c" {

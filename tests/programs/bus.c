@@ -2,7 +2,7 @@
 /*
  * Asks the systemd of this host through managers/bus.h, for tests:
  *
- *   test-bus reload | reset UNIT | unit UNIT | logs UNIT N | (start | stop | restart | reload-unit) UNIT [MILLISECONDS]
+ *   test-bus reload | reset UNIT | unit UNIT | logs UNIT N | (stop | restart) UNIT [MILLISECONDS]
  *
  * Prints "ok", "lost", or the error's slug and message; ends with 0, 1 for "lost", 2 for an error.
  */
@@ -26,14 +26,14 @@ static int print_unit(const Host *host, const char *unit, Error *err) {
         if (r < 0)
                 return r;
         bus_unit_exit_text(&u, how);
-        printf("load=%s active=%s sub=%s result=%s file=%s enabled=%s drop-ins=%zu pid=%u restarts=%u invoked=%d exit=\"%s\"\n",
-               u.load_state, u.active_state, u.sub_state, u.result, u.fragment_path, u.unit_file_state,
-               value_count(u.drop_in_paths), u.main_pid, u.n_restarts, u.has_invocation, how);
+        printf("load=%s active=%s sub=%s result=%s file=%s drop-ins=%zu pid=%u invoked=%d exit=\"%s\"\n", u.load_state,
+               u.active_state, u.sub_state, u.result, u.fragment_path, value_count(u.drop_in_paths), u.main_pid,
+               u.has_invocation, how);
         return 0;
 }
 
 static int job(const Host *host, const char *verb, char **argv, Error *err) {
-        static const char *const verbs[] = {"start", "stop", "restart", "reload-unit"};
+        static const char *const verbs[] = {"stop", "restart"};
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (strcmp(verbs[i], verb) == 0)
                         return bus_job(host, (BusVerb)i, argv[2],

@@ -13,7 +13,6 @@ unit good.service <<'END'
 [Service]
 Type=exec
 ExecStart=/bin/sh -c 'for i in 1 2 3 4 5; do echo line $i; done; exec sleep 1000'
-ExecReload=/bin/true
 [Install]
 WantedBy=multi-user.target
 END
@@ -41,15 +40,14 @@ expect 0 bus reload
 
 expect 0 bus unit nobody.service
 says 'load=not-found active=inactive'
-expect 2 bus start nobody.service
-says 'not-found: systemd refuses nobody.service: Unit nobody.service not found.'
+expect 2 bus restart nobody.service
+says 'not-found: systemd refuses "nobody.service": Unit nobody.service not found.'
 expect 0 bus reset nobody.service
 
-expect 0 bus start good.service
+expect 0 bus restart good.service
 expect 0 bus unit good.service
-says 'load=loaded active=active sub=running result=success file=/etc/systemd/system/good.service enabled=disabled drop-ins=0'
+says 'load=loaded active=active sub=running result=success file=/etc/systemd/system/good.service drop-ins=0'
 says 'invoked=1 exit=""'
-expect 0 bus reload-unit good.service
 expect 0 bus restart good.service
 machine_exec journalctl --sync
 expect 0 bus logs good.service 2
@@ -65,36 +63,34 @@ expect 0 bus stop good.service
 expect 0 bus unit good.service
 says 'active=inactive'
 
-expect 2 bus start broken.service
-says 'program: systemd could not start broken.service: it failed'
+expect 2 bus restart broken.service
+says 'program: systemd could not restart "broken.service": it failed'
 expect 0 bus unit broken.service
 says 'active=failed sub=failed result=exit-code'
 expect 0 bus reset broken.service
 expect 0 bus unit broken.service
 says 'active=inactive'
-expect 2 bus reload-unit good.service
-says 'program: systemd could not reload good.service'
-expect 0 bus start dies.service
+expect 0 bus restart dies.service
 wait_for 5 machine_exec systemctl is-failed -q dies.service
 expect 0 bus unit dies.service
 says 'result=exit-code'
 says 'exit="exited with status 3"'
-expect 0 bus start picky.service # a condition that does not hold is no failure
+expect 0 bus restart picky.service # a condition that does not hold is no failure
 expect 0 bus unit picky.service
 says 'active=inactive'
 
-expect 2 bus start slow.service 200
-says 'timeout: systemd takes too long to start slow.service'
+expect 2 bus restart slow.service 200
+says 'timeout: systemd takes too long to restart "slow.service"'
 machine_exec systemctl stop slow.service
 
 # Without the message bus: systemd's own socket is enough, also when it dies in the middle.
-bus start slow.service >during 2>&1 &
+bus restart slow.service >during 2>&1 &
 sleep 0.5
 machine_exec systemctl kill --signal=KILL dbus.service
 wait $! || fail "a job needs the message bus: $(cat during)"
 
 # systemd closes every connection when it executes itself anew: the job goes on, how it ends is not heard.
-bus start slow.service >during 2>&1 &
+bus restart slow.service >during 2>&1 &
 sleep 0.5
 machine_exec systemctl daemon-reexec
 status=0

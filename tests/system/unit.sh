@@ -139,7 +139,7 @@ version: v1
 runtime: {exec: [/nowhere/program]}
 END
 expect 1 pawl deploy /root/broken.yaml
-says 'systemd could not restart pawl-broken.service: it failed'
+says 'systemd could not restart "pawl-broken.service": it failed'
 says 'put back: nothing is left of it'
 machine_exec rm /root/broken.yaml
 machine_is_as before

@@ -109,7 +109,7 @@ int bus_job(const Host *host, BusVerb verb, const char *unit, uint64_t timeout_u
                 boundary();
         }
         return systemd->state == UNIT_FAILED
-                       ? error_set(err, -EPROTO, ERR_PROGRAM, NULL, "systemd could not start %s: it failed", unit)
+                       ? error_set(err, -EPROTO, ERR_PROGRAM, NULL, "systemd could not restart \"%s\": it failed", unit)
                        : 0;
 }
 
@@ -147,7 +147,6 @@ int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
                          .sub_state = strdup("sub"),
                          .result = strdup(""),
                          .fragment_path = strdup(""),
-                         .unit_file_state = strdup("enabled"),
                          .control_group = strdup(""),
                          .job_id = systemd->job_id,
                          .has_invocation = systemd->run > 0,
@@ -158,8 +157,8 @@ int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err) {
 }
 
 void bus_unit_done(BusUnit *u) {
-        char **texts[] = {&u->load_state,    &u->active_state,    &u->sub_state,    &u->result,
-                          &u->fragment_path, &u->unit_file_state, &u->control_group};
+        char **texts[] = {&u->load_state, &u->active_state,  &u->sub_state,
+                          &u->result,     &u->fragment_path, &u->control_group};
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 free(*texts[i]);
                 *texts[i] = NULL;
