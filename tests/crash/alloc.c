@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crash.alloc: the N-th allocation of every flow fails, pawl's own or a library's. pawl ends by an error (or did not
  * need it), never by a signal, and what it left is put back by itself or by recovery. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/crash/crew.h"
+#include "tests/crash/crew_options.h"
 #include "tests/crash/judge.h"
-#include "tests/crash/seed.h"
 
 static const char usage[] = "usage: crash.alloc [OPTION]...\n"
                             "  --flow NAME  only this flow\n"
@@ -19,15 +17,8 @@ static const char usage[] = "usage: crash.alloc [OPTION]...\n"
                             "  --seed S     which ones\n"
                             "  --jobs J     worlds at a time\n";
 
-typedef struct AllocOptions {
-        const char *flow;
-        uint64_t at, n_cases;
-        uint32_t seed;
-        unsigned n_jobs;
-} AllocOptions;
-
 typedef struct Alloc {
-        const AllocOptions *options;
+        const CrewOptions *options;
         World *world;
         Judge judge;
         WorldRun run;
@@ -121,7 +112,7 @@ static bool run_case(Alloc *a, uint64_t n, CrewRow *row) {
 }
 
 static bool alloc_flow(World *world, unsigned row, unsigned worker, CrewRow *ret, void *userdata) {
-        const AllocOptions *o = userdata;
+        const CrewOptions *o = userdata;
         static Alloc a;
         bool is_done;
 
@@ -132,48 +123,11 @@ static bool alloc_flow(World *world, unsigned row, unsigned worker, CrewRow *ret
                 uint64_t n = o->n_cases < a.n_allocations ? 1 + crew_hash(i, o->seed + row) % a.n_allocations : i + 1;
 
                 if (i % o->n_jobs == worker)
-                        is_done = run_case(&a, o->at != 0 ? o->at : n, ret);
+                        is_done = run_case(&a, o->is_only ? o->only : n, ret);
         }
         judge_close(&a.judge);
         service_end_all(world->root);
         return is_done;
-}
-
-enum { OPT_FLOW = 'f', OPT_AT = 'a', OPT_CASES = 'n', OPT_FULL = 'F', OPT_SEED = 'S', OPT_JOBS = 'j' };
-
-static const struct option options[] = {
-        {"flow", 1, NULL, OPT_FLOW}, {"at", 1, NULL, OPT_AT},     {"cases", 1, NULL, OPT_CASES},
-        {"full", 0, NULL, OPT_FULL}, {"seed", 1, NULL, OPT_SEED}, {"jobs", 1, NULL, OPT_JOBS},
-        {NULL, 0, NULL, 0},
-};
-
-static bool take_option(AllocOptions *o, int c) {
-        uint64_t number = c != OPT_FLOW && optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
-
-        if (c == OPT_FLOW)
-                o->flow = optarg;
-        if (c == OPT_AT) {
-                o->at = number;
-                o->n_cases = o->n_jobs = 1;
-        }
-        if (c == OPT_CASES || c == OPT_FULL)
-                o->n_cases = c == OPT_FULL ? UINT64_MAX : number;
-        if (c == OPT_SEED)
-                o->seed = (uint32_t)number;
-        if (c == OPT_JOBS)
-                o->n_jobs = (unsigned)number;
-        return c != '?' && (o->flow == NULL || flow_find(o->flow) != NULL);
-}
-
-static bool parse(AllocOptions *o, int argc, char **argv) {
-        bool is_fine = true;
-        int c;
-
-        *o = (AllocOptions){.n_jobs = 2};
-        o->seed = seed_default();
-        while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
-                is_fine = take_option(o, c);
-        return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;
 }
 
 /* The sanitizer wants to be the first library. What a library of others leaks when memory ends is not ours. */
@@ -191,21 +145,26 @@ int main(int argc, char **argv) {
         enum { CASES_SLOW = 8, FLOWS_SLOW = 4, CASES_QUICK = 20 }; /* one flow of four: each has to be learnt first */
         static const char *names[CREW_ROWS_MAX];
         static bool is_left_out[CREW_ROWS_MAX];
-        AllocOptions o;
+        const CrewUsage told = {"flow", "at", UINT64_MAX, usage};
+        CrewOptions o;
         bool is_fine, is_slow;
 
-        if (!parse(&o, argc, argv)) {
+        if (!crew_options(&o, &told, argc, argv))
+                return 2;
+        if (o.row != NULL && flow_find(o.row) == NULL) {
                 (void)fputs(usage, stderr);
                 return 2;
         }
+        if (o.is_only)
+                o.n_cases = o.n_jobs = 1;
         allow_the_shim();
         is_slow = o.n_cases == 0 && crew_is_slow();
         if (o.n_cases == 0)
                 o.n_cases = is_slow ? CASES_SLOW : CASES_QUICK;
         for (unsigned i = 0; i < n_flows && i < CREW_ROWS_MAX; i++) {
                 names[i] = flows[i].name;
-                is_left_out[i] = o.flow != NULL ? strcmp(o.flow, flows[i].name) != 0
-                                                : is_slow && crew_hash(i, o.seed) % FLOWS_SLOW != 0;
+                is_left_out[i] = o.row != NULL ? strcmp(o.row, flows[i].name) != 0
+                                               : is_slow && crew_hash(i, o.seed) % FLOWS_SLOW != 0;
         }
         is_fine = crew_run(&(Crew){.tier = "alloc",
                                    .names = names,

@@ -2,7 +2,6 @@
 /* crash.damage: the journal's files are damaged, and every verb is asked. The answer is the one that the undamaged
  * journal gives, or exit 7 with the way out: never a signal, never a hang, never another answer; and what was damaged
  * is neither deleted nor made anew. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <unistd.h>
 
 #include "tests/crash/damage.h"
-#include "tests/crash/seed.h"
 #include "tests/crash/tree.h"
 
 static const char usage[] = "usage: crash.damage [OPTION]...\n"
@@ -54,18 +52,10 @@ typedef struct Answer {
         char *text;
 } Answer;
 
-typedef struct DamageOptions {
-        const char *shape;
-        uint64_t only, n_cases;
-        uint32_t seed;
-        unsigned n_jobs;
-        bool is_only, has_cases;
-} DamageOptions;
-
 typedef struct Run {
         World *world;
         const Shape *shape;
-        const DamageOptions *options;
+        const CrewOptions *options;
         Answer expected[N_VERBS];
         uint64_t n; /* of the case */
         const Damage *damage;
@@ -208,7 +198,7 @@ static bool judge(const Run *r) {
 /* ---- The cases ---- */
 
 static bool damage_shape(World *world, unsigned row, unsigned worker, CrewRow *ret, void *userdata) {
-        const DamageOptions *o = userdata;
+        const CrewOptions *o = userdata;
         char text[DAMAGE_TEXT_SIZE];
         static Run r;
 
@@ -234,74 +224,14 @@ static bool damage_shape(World *world, unsigned row, unsigned worker, CrewRow *r
         return true;
 }
 
-enum { OPT_SHAPE = 's', OPT_CASE = 'c', OPT_CASES = 'n', OPT_FULL = 'F', OPT_SEED = 'S', OPT_JOBS = 'j' };
-
-static const struct option options[] = {
-        {"shape", 1, NULL, OPT_SHAPE},
-        {"case", 1, NULL, OPT_CASE},
-        {"cases", 1, NULL, OPT_CASES},
-        {"full", 0, NULL, OPT_FULL},
-        {"seed", 1, NULL, OPT_SEED},
-        {"jobs", 1, NULL, OPT_JOBS},
-        {NULL, 0, NULL, 0},
-};
-
-static bool take_option(DamageOptions *o, int c) {
-        uint64_t number = c != OPT_SHAPE && optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
-
-        if (c == OPT_SHAPE)
-                o->shape = optarg;
-        if (c == OPT_CASE) {
-                o->is_only = true;
-                o->only = number;
-        }
-        if (c == OPT_CASES || c == OPT_FULL)
-                o->n_cases = c == OPT_FULL ? 2000 : number;
-        o->has_cases |= c == OPT_CASES || c == OPT_FULL;
-        if (c == OPT_SEED)
-                o->seed = (uint32_t)number;
-        if (c == OPT_JOBS)
-                o->n_jobs = (unsigned)number;
-        return c != '?';
-}
-
-static bool parse(DamageOptions *o, int argc, char **argv) {
-        bool is_fine = true;
-        int c;
-
-        *o = (DamageOptions){.n_jobs = 2};
-        o->seed = seed_default();
-        while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
-                is_fine = take_option(o, c);
-        if (o->is_only && !o->has_cases)
-                o->n_cases = o->only + 1;
-        return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;
-}
-
 int main(int argc, char **argv) {
-        enum { CASES_SLOW = 24, CASES_QUICK = 150 };
-        static const char *names[CREW_ROWS_MAX];
-        static bool is_left_out[CREW_ROWS_MAX];
-        DamageOptions o;
-        bool is_fine;
+        const ShapeTest test = {
+                .tier = "damage",
+                .usage = {"shape", "case", 2000, usage},
+                .work = damage_shape,
+                .n_cases_slow = 24,
+                .n_cases = 150,
+        };
 
-        if (!parse(&o, argc, argv)) {
-                (void)fputs(usage, stderr);
-                return 2;
-        }
-        if (o.n_cases == 0)
-                o.n_cases = crew_is_slow() ? CASES_SLOW : CASES_QUICK;
-        for (unsigned i = 0; i < n_shapes; i++) {
-                names[i] = shapes[i].name;
-                is_left_out[i] = o.shape != NULL && strcmp(o.shape, names[i]) != 0;
-        }
-        is_fine = crew_run(&(Crew){.tier = "damage",
-                                   .names = names,
-                                   .is_left_out = is_left_out,
-                                   .n_rows = n_shapes,
-                                   .n_workers = o.n_jobs,
-                                   .work = damage_shape,
-                                   .userdata = &o});
-        (void)printf("seed %" PRIu32 "\n", o.seed);
-        return is_fine ? 0 : 1;
+        return shapes_test(&test, argc, argv);
 }

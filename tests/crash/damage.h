@@ -2,7 +2,7 @@
 /* Real journals of several shapes, and what decay, a full disk, a careless copy or an attacker can do to their files. */
 #pragma once
 
-#include "tests/crash/crew.h"
+#include "tests/crash/crew_options.h"
 
 enum { SHAPE_STEPS_MAX = 12, DAMAGE_TEXT_SIZE = 256 };
 
@@ -37,6 +37,16 @@ extern const unsigned n_damages;
 bool shape_make(World *w, const Shape *shape);
 /* Restores the root and damages it. The same seed, the same damage. ret_text says what was done. */
 bool damage_do(World *w, uint64_t seed, const Damage **ret, char ret_text[DAMAGE_TEXT_SIZE]);
+
+/* A test that does something to each shape, many times. */
+typedef struct ShapeTest {
+        const char *tier;
+        CrewUsage usage;
+        CrewWork work;                  /* userdata: the CrewOptions */
+        uint64_t n_cases, n_cases_slow; /* of each shape, where nobody says how many */
+} ShapeTest;
+/* Reads the options, does it, and returns the exit status. */
+int shapes_test(const ShapeTest *test, int argc, char **argv);
 
 /* root/var/lib/pawl/<name> */
 void journal_path(const World *w, const char *name, char ret[static WORLD_PATH_SIZE]);

@@ -2,6 +2,7 @@
 /* See damage.h. A kind of damage is a function and a row. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,4 +373,31 @@ bool damage_do(World *w, uint64_t seed, const Damage **ret, char ret_text[DAMAGE
                         return true;
         }
         return false;
+}
+
+/* ---- The tests ---- */
+
+int shapes_test(const ShapeTest *test, int argc, char **argv) {
+        static const char *names[CREW_ROWS_MAX];
+        static bool is_left_out[CREW_ROWS_MAX];
+        CrewOptions o;
+        bool is_fine;
+
+        if (!crew_options(&o, &test->usage, argc, argv))
+                return 2;
+        if (o.n_cases == 0)
+                o.n_cases = crew_is_slow() ? test->n_cases_slow : test->n_cases;
+        for (unsigned i = 0; i < n_shapes; i++) {
+                names[i] = shapes[i].name;
+                is_left_out[i] = o.row != NULL && strcmp(o.row, names[i]) != 0;
+        }
+        is_fine = crew_run(&(Crew){.tier = test->tier,
+                                   .names = names,
+                                   .is_left_out = is_left_out,
+                                   .n_rows = n_shapes,
+                                   .n_workers = o.n_jobs,
+                                   .work = test->work,
+                                   .userdata = &o});
+        (void)printf("seed %" PRIu32 "\n", o.seed);
+        return is_fine ? 0 : 1;
 }

@@ -2,7 +2,6 @@
 /* crash.repair: whatever was damaged, `pawl journal repair` makes a journal of what still checks: no record is invented,
  * none that the segments hold is lost, what is lost is told, the damaged journal stays beside it, and nothing is
  * changed on a service before `pawl check` has compared it. In half of the cases repair is killed somewhere first. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include "tests/crash/damage.h"
-#include "tests/crash/seed.h"
 #include "tests/crash/tree.h"
 
 static const char usage[] = "usage: crash.repair [OPTION]...\n"
@@ -24,14 +22,6 @@ static const char usage[] = "usage: crash.repair [OPTION]...\n"
 
 enum { EXPORT_SIZE = 1 << 20, RECORDS_MAX = 16384, STATUS_ON_HOLD = 7, STATUS_GONE = 7, STATUS_DRIFT = 9 };
 
-typedef struct RepairOptions {
-        const char *shape;
-        uint64_t only, n_cases;
-        uint32_t seed;
-        unsigned n_jobs;
-        bool is_only;
-} RepairOptions;
-
 /* A journal as its export shows it. */
 typedef struct Export {
         char text[EXPORT_SIZE];
@@ -43,7 +33,7 @@ typedef struct Export {
 typedef struct Run {
         World *world;
         const Shape *shape;
-        const RepairOptions *options;
+        const CrewOptions *options;
         Export truth, now;
         uint64_t n; /* of the case */
         uint64_t n_events, killed_at;
@@ -264,7 +254,7 @@ static bool run_case(Run *r, unsigned row, CrewRow *ret) {
 }
 
 static bool repair_shape(World *world, unsigned row, unsigned worker, CrewRow *ret, void *userdata) {
-        const RepairOptions *o = userdata;
+        const CrewOptions *o = userdata;
         static Run r;
 
         r = (Run){.world = world, .shape = &shapes[row], .options = o};
@@ -281,72 +271,14 @@ static bool repair_shape(World *world, unsigned row, unsigned worker, CrewRow *r
         return true;
 }
 
-enum { OPT_SHAPE = 's', OPT_CASE = 'c', OPT_CASES = 'n', OPT_FULL = 'F', OPT_SEED = 'S', OPT_JOBS = 'j' };
-
-static const struct option options[] = {
-        {"shape", 1, NULL, OPT_SHAPE},
-        {"case", 1, NULL, OPT_CASE},
-        {"cases", 1, NULL, OPT_CASES},
-        {"full", 0, NULL, OPT_FULL},
-        {"seed", 1, NULL, OPT_SEED},
-        {"jobs", 1, NULL, OPT_JOBS},
-        {NULL, 0, NULL, 0},
-};
-
-static bool take_option(RepairOptions *o, int c) {
-        uint64_t number = c != OPT_SHAPE && optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
-
-        if (c == OPT_SHAPE)
-                o->shape = optarg;
-        if (c == OPT_CASE) {
-                o->is_only = true;
-                o->only = number;
-                o->n_cases = number + 1;
-        }
-        if (c == OPT_CASES || c == OPT_FULL)
-                o->n_cases = c == OPT_FULL ? 1000 : number;
-        if (c == OPT_SEED)
-                o->seed = (uint32_t)number;
-        if (c == OPT_JOBS)
-                o->n_jobs = (unsigned)number;
-        return c != '?';
-}
-
-static bool parse(RepairOptions *o, int argc, char **argv) {
-        bool is_fine = true;
-        int c;
-
-        *o = (RepairOptions){.n_jobs = 2};
-        o->seed = seed_default();
-        while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
-                is_fine = take_option(o, c);
-        return is_fine && optind == argc && o->n_jobs > 0 && o->n_jobs <= CREW_MAX;
-}
-
 int main(int argc, char **argv) {
-        enum { CASES_SLOW = 10, CASES_QUICK = 60 };
-        static const char *names[CREW_ROWS_MAX];
-        static bool is_left_out[CREW_ROWS_MAX];
-        RepairOptions o;
-        bool is_fine;
+        const ShapeTest test = {
+                .tier = "repair",
+                .usage = {"shape", "case", 1000, usage},
+                .work = repair_shape,
+                .n_cases_slow = 10,
+                .n_cases = 60,
+        };
 
-        if (!parse(&o, argc, argv)) {
-                (void)fputs(usage, stderr);
-                return 2;
-        }
-        if (o.n_cases == 0)
-                o.n_cases = crew_is_slow() ? CASES_SLOW : CASES_QUICK;
-        for (unsigned i = 0; i < n_shapes; i++) {
-                names[i] = shapes[i].name;
-                is_left_out[i] = o.shape != NULL && strcmp(o.shape, names[i]) != 0;
-        }
-        is_fine = crew_run(&(Crew){.tier = "repair",
-                                   .names = names,
-                                   .is_left_out = is_left_out,
-                                   .n_rows = n_shapes,
-                                   .n_workers = o.n_jobs,
-                                   .work = repair_shape,
-                                   .userdata = &o});
-        (void)printf("seed %" PRIu32 "\n", o.seed);
-        return is_fine ? 0 : 1;
+        return shapes_test(&test, argc, argv);
 }
