@@ -278,12 +278,12 @@ static int ask_spec(Cli *cli, const char *word, Value **ret, Error *err) {
 
 /* ---- Apply ------------------------------------------------------------------------------------------------------- */
 
-static int apply_add(const Options *o, const char *path, AskList *list, Error *err) {
+static int apply_add(const Options *o, const char *path, bool is_named, AskList *list, Error *err) {
         Ask *a = ask_add(list, REQUEST_APPLY);
         if (!a)
                 return error_no_memory(err);
         a->name = strdup(path);
-        a->r = spec_load(path, &a->spec, &a->why);
+        a->r = is_named ? spec_load(path, &a->spec, &a->why) : spec_load_trusted(path, &a->spec, &a->why);
         a->request.spec = a->spec;
         a->request.retry = option_is(o, FLAG_RETRY);
         a->request.overwrite = option_is(o, FLAG_OVERWRITE);
@@ -310,7 +310,7 @@ static int apply_all(Cli *cli, AskList *list, Error *err) {
         for (int i = 0; i < n; i++) {
                 _cleanup_free_ char *path = r == 0 ? text_format("%s/%s", dir, entries[i]->d_name) : NULL;
                 if (r == 0)
-                        r = path ? apply_add(cli->options, path, list, err) : error_no_memory(err);
+                        r = path ? apply_add(cli->options, path, false, list, err) : error_no_memory(err);
                 free(entries[i]);
         }
         free(entries);
@@ -323,7 +323,7 @@ static int apply_all(Cli *cli, AskList *list, Error *err) {
 static int ask_apply(Cli *cli, const char *const *words, size_t n_words, AskList *list, Error *err) {
         int r = n_words == 0 ? apply_all(cli, list, err) : 0;
         for (size_t i = 0; r == 0 && i < n_words; i++)
-                r = apply_add(cli->options, words[i], list, err);
+                r = apply_add(cli->options, words[i], true, list, err);
         return r;
 }
 

@@ -89,6 +89,7 @@ int cli_engine_options(Cli *cli, EngineOptions *ret, ConfigOverride **ret_overri
                                .n_overrides = n,
                                .request_id = option_text(cli->options, FLAG_REQUEST_ID),
                                .calls = &calls,
+                               .is_early = option_is(cli->options, FLAG_EARLY),
                                .cancel = signals_flag()};
         return 0;
 }

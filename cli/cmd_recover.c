@@ -96,9 +96,16 @@ static void show_told(Cli *cli, const Value *told) {
                 out_print(&cli->out, "%s\n", value_text(value_at(told, i)) ? value_text(value_at(told, i)) : "?");
 }
 
+/* Where nobody watched, nobody has read them yet: a unit at boot is quiet. */
+static void show_warnings(Cli *cli, const Value *warnings) {
+        for (size_t i = 0; cli->out.is_quiet && i < value_count(warnings); i++)
+                out_say(&cli->out, "warning: %s\n", value_text(value_at(warnings, i)));
+}
+
 void show_recover(Cli *cli, const Value *report) {
         const Value *transactions = value_get(report, "transactions"), *started = value_get(report, "started");
         bool is_late = option_is(cli->options, FLAG_LATE);
+        show_warnings(cli, value_get(report, "warnings"));
         show_told(cli, value_get(report, "told"));
         for (size_t i = 0; !is_late && i < value_count(transactions); i++)
                 show_settled(cli, value_at(transactions, i));

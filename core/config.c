@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,9 @@
 #include "core/config.h"
 #include "core/route.h"
 #include "core/spec_value.h"
+#include "core/trust.h"
 
+#define CONFIG_FOLDER "etc/pawl"
 #define CONFIG_FILE "etc/pawl/pawl.yaml"
 #define CONFIG_DIRECTORY "etc/pawl/conf.d"
 #define CONFIG_SIZE_MAX (1u << 20)
@@ -287,6 +290,9 @@ static int load_file(Config *c, int root, const char *path) {
                 return error_set_errno(c->err, -errno, NULL, "could not look at \"%s\"", shown);
         if (!S_ISREG(st.st_mode))
                 return error_set(c->err, -EINVAL, ERR_CONFIG, NULL, "\"%s\" is not a file", shown);
+        r = trust_check(&st, shown, ERR_CONFIG, c->err);
+        if (r < 0)
+                return r;
         r = fs_read_fd(fd, CONFIG_SIZE_MAX, &text, &size, c->err);
         if (r == -EFBIG)
                 return error_set(c->err, r, ERR_CONFIG, NULL, "%s:1:1: this file is larger than 1 MiB", shown);
@@ -313,10 +319,21 @@ static int compare_bytes(const struct dirent **a, const struct dirent **b) {
         return strcmp((*a)->d_name, (*b)->d_name); /* in every locale */
 }
 
+static int check_folder(Config *c, int root, const char *path) {
+        char shown[PATH_MAX];
+        struct stat st;
+        int r = fs_stat(root, path, &st, c->err);
+        (void)snprintf(shown, sizeof(shown), "/%s", path);
+        return r < 0 ? r : trust_check(&st, shown, ERR_CONFIG, c->err);
+}
+
 static int load_directory(Config *c, int root) {
         bool is_there = false;
         int r = fs_has(root, CONFIG_DIRECTORY, &is_there, c->err);
         if (!is_there)
+                return r;
+        r = check_folder(c, root, CONFIG_DIRECTORY);
+        if (r < 0)
                 return r;
         _cleanup_close_ int fd = fs_open_dir(root, CONFIG_DIRECTORY, c->err);
         if (fd < 0)
@@ -365,7 +382,12 @@ static int load_override(Config *c, const ConfigOverride *o) {
 }
 
 static int config_layers(Config *c, int root, const ConfigOverride *overrides, size_t n_overrides) {
+        bool is_there = false;
         int r = load_defaults(c);
+        if (r == 0)
+                r = fs_has(root, CONFIG_FOLDER, &is_there, c->err);
+        if (r == 0 && is_there)
+                r = check_folder(c, root, CONFIG_FOLDER);
         if (r == 0)
                 r = load_file(c, root, CONFIG_FILE);
         if (r == 0)

@@ -3,6 +3,7 @@
  * Can pawl do its work here, and is everything it keeps sound? Each row of the table looks at one thing, changes nothing,
  * and says what to do. Works without a journal and on a damaged one: no row can fail, it can only find.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,7 +15,9 @@
 #include "core/engine_state.h"
 #include "core/lock.h"
 #include "core/secrets.h"
+#include "core/trust.h"
 
+#define SPECS_DIR "etc/pawl/services.d"
 #define SPACE_WARNING ((uint64_t)256 << 20)
 #define SPACE_PROBLEM ((uint64_t)16 << 20)
 #define PORTS_WARNING 10
@@ -139,6 +142,8 @@ static const struct {
         bool is_private;
 } doctor_dirs[] = {
         {"etc/pawl",          false},
+        {"etc/pawl/conf.d",   false},
+        {SPECS_DIR,           false},
         {"opt/pawl",          false},
         {"var/lib/pawl",      false},
         {PAWL_DIR "/journal", true},
@@ -258,6 +263,34 @@ static void look_config(Engine *e, Finding *f) {
                 n_set += origin && strcmp(origin, "default") != 0;
         }
         found(f, FINDING_OK, NULL, "%zu of %zu keys set, the others at their defaults", n_set, value_count(e->config));
+}
+
+static int is_spec_name(const struct dirent *entry) {
+        const char *dot = strrchr(entry->d_name, '.');
+        return entry->d_name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+static void look_spec(int dir, const char *name, Finding *f) {
+        _cleanup_free_ char *shown = text_format("/" SPECS_DIR "/%s", name);
+        struct stat st;
+        Error why = ERROR_INIT;
+        if (!shown || fstatat(dir, name, &st, 0) < 0)
+                found(f, FINDING_PROBLEM, NULL, "\"%s\" could not be looked at", name);
+        else if (trust_check(&st, shown, ERR_SPEC, &why) < 0)
+                found_error(f, FINDING_PROBLEM, &why);
+}
+
+/* What is applied without being named, and so by the timer. */
+static void look_specs(Engine *e, Finding *f) {
+        struct dirent **entries = NULL;
+        _cleanup_close_ int dir = fs_open_dir(e->root, SPECS_DIR, NULL);
+        int n = dir >= 0 ? scandirat(dir, ".", &entries, is_spec_name, NULL) : 0;
+        for (int i = 0; i < n; i++) {
+                look_spec(dir, entries[i]->d_name, f);
+                free(entries[i]);
+        }
+        free(entries);
+        found(f, FINDING_OK, NULL, "%d in \"/" SPECS_DIR "\"", MAX(n, 0));
 }
 
 static void look_ports(Engine *e, Finding *f) {
@@ -404,6 +437,7 @@ static const struct {
         {"nginx",         look_nginx},
         {"recovery",      look_boot},
         {"configuration", look_config},
+        {"specs",         look_specs},
         {"directories",   look_directories},
         {"managers",      look_managers},
         {"seal key",      look_key},

@@ -305,7 +305,9 @@ static int config_open(Engine *e, const EngineOptions *options, Error *err) {
         int r = config_load(e->root, options->overrides, options->n_overrides, &e->config, &e->origins, &why);
         if (r == 0)
                 return 0;
-        if (e->access != ENGINE_DOCTOR) {
+        if (options->is_early) {
+                engine_say(e, LOG_WARNING, "%s; going on with the defaults", why.message);
+        } else if (e->access != ENGINE_DOCTOR) {
                 if (err)
                         *err = why;
                 return r;

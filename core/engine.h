@@ -39,6 +39,7 @@ typedef struct EngineOptions {
         const char *actor;      /* who asks: "alice@edge7 (sudo)"; NULL: made from the process */
         const char *request_id; /* NULL: none */
         const EngineCalls *calls;
+        bool is_early; /* a configuration that cannot be read is told, and the defaults count: the journal alone is needed */
         const volatile sig_atomic_t *cancel; /* 0, or the signal that asks to stop and put back; may be NULL */
 } EngineOptions;
 

@@ -20,7 +20,7 @@ struct Engine {
         Http *http;
         Bus *bus;
         uint8_t boot[BOOT_ID_SIZE];
-        Error *config_why; /* ENGINE_DOCTOR: why the defaults count; NULL: they do not */
+        Error *config_why; /* ENGINE_DOCTOR, or early: why the defaults count; NULL: they do not */
         uint64_t wait_usec;
         char *actor, *request_id;
         EngineCalls calls;

@@ -16,6 +16,7 @@
 #include "core/spec.h"
 #include "core/spec_check.h"
 #include "core/spec_value.h"
+#include "core/trust.h"
 
 #define SPEC_FORMAT "1"
 #define SPEC_KEYS_MAX 64
@@ -295,7 +296,15 @@ int spec_parse(const char *text, size_t size, const char *file, const char *dire
         return read_spec(&node, name, ret, err);
 }
 
-int spec_load(const char *path, Value **ret, Error *err) {
+static int check_trust(const struct stat *st, const char *path, const char *directory, Error *err) {
+        struct stat above;
+        int r = trust_check(st, path, ERR_SPEC, err);
+        if (r == 0 && stat(directory, &above) < 0)
+                r = error_set_errno(err, -errno, NULL, "could not look at \"%s\"", directory);
+        return r < 0 ? r : trust_check(&above, directory, ERR_SPEC, err);
+}
+
+static int load(const char *path, bool must_be_trusted, Value **ret, Error *err) {
         _cleanup_free_ char *text = NULL, *above = strdup(path), *directory = NULL;
         size_t size;
         if (!above)
@@ -319,7 +328,17 @@ int spec_load(const char *path, Value **ret, Error *err) {
         directory = realpath(slash ? above : ".", NULL);
         if (!directory)
                 return error_set_errno(err, -errno, NULL, "could not find the directory of \"%s\"", path);
+        if (must_be_trusted && (r = check_trust(&st, path, directory, err)) < 0)
+                return r;
         return spec_parse(text, size, path, directory, ret, err);
+}
+
+int spec_load(const char *path, Value **ret, Error *err) {
+        return load(path, false, ret, err);
+}
+
+int spec_load_trusted(const char *path, Value **ret, Error *err) {
+        return load(path, true, ret, err);
 }
 
 /* ---- From a tree --------------------------------------------------------------------------------------------------------------------- */

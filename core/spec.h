@@ -43,6 +43,8 @@
 int spec_parse(const char *text, size_t size, const char *file, const char *directory, Value **ret, Error *err);
 /* Reads a file; relative paths inside are relative to its directory. */
 int spec_load(const char *path, Value **ret, Error *err);
+/* The same, of a file that is applied without being named: ERR_SPEC where root would obey what others may have written. */
+int spec_load_trusted(const char *path, Value **ret, Error *err);
 /* The same checks and normalisation for a tree that did not come from a file (flags, HTTP); `origin` names it in errors ("--env", "body"). Takes raw
  * text scalars as YAML would give them. */
 int spec_from_value(const Value *raw, const char *origin, const char *directory, Value **ret, Error *err);

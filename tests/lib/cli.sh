@@ -14,6 +14,7 @@
 # (v3 exits at once, v4 starts slowly).
 # Whatever the test does, its services are ended and its folder is removed; a process that is still there fails the test.
 set -u
+umask 022
 
 : "${PAWL:?}" "${BUILD:?}"
 [ -x "$PAWL" ] || { echo "there is no $PAWL" >&2; exit 1; }

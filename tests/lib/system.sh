@@ -11,6 +11,7 @@
 #        tree_of ROOT      every path below it with mode, owner, and digest or target: what "put back" is measured by
 #        wait_for SECONDS COMMAND...   tries until it succeeds
 set -eu
+umask 022
 : "${PAWL:?}" "${PAWL_TESTING:?}" "${SRC:?}" "${BUILD:?}"
 export LC_ALL=C.UTF-8
 subject=$(basename "$0" .sh)
