@@ -64,9 +64,9 @@ static int intend(Txn *x, uint32_t i, Error *err) {
         return 0;
 }
 
-static void note_times(Txn *x, uint32_t i) {
+static void note_times(Txn *x, uint32_t i, const Value *facts) {
         const Step *step = &x->trail->plan->steps[i];
-        int64_t stopped = value_get_int(x->trail->steps[i].facts, "stopped_at", 0);
+        int64_t stopped = value_get_int(facts, "stopped_at", 0);
         if (x->exposed_usec == 0 && step->debt != DEBT_NONE)
                 x->exposed_usec = clock_boot_usec();
         if (stopped > 0 && x->stopped_usec == 0)
@@ -80,6 +80,7 @@ static int apply_step(Txn *x, uint32_t i, Error *err) {
         Host host = txn_host(x, i);
         say_step(x, i);
         int r = step->manager->apply(&host, step->args, ts->before, &result, err);
+        note_times(x, i, result.facts);
         if (r < 0) {
                 step_result_done(&result);
                 return r;
@@ -87,7 +88,6 @@ static int apply_step(Txn *x, uint32_t i, Error *err) {
         value_free(ts->facts);
         ts->facts = result.facts;
         ts->change = result.change;
-        note_times(x, i);
         return 0;
 }
 

@@ -98,7 +98,9 @@ const char *change_name(Change change);
 
 typedef struct StepResult {
         Change change;
-        Value *facts; /* owned; identity, digest, times; NULL: none. Goes into DONE and the rows. Never needed for undoing. */
+        /* Owned; identity, digest, times; NULL: none. Goes into DONE and the rows. Never needed for undoing. Of a failure `stopped_at` alone counts: since when what
+         * ran does not run. */
+        Value *facts;
 } StepResult;
 static inline void step_result_done(StepResult *r) {
         r->facts = value_free(r->facts);

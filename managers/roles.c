@@ -89,15 +89,27 @@ static int started_result(const Running *p, uint64_t stopped_at, Change change, 
         return 0;
 }
 
+/* The old one was stopped and the new one could not be started: since when nothing runs is told with the failure. */
+static void stopped_result(const Scene *s, uint64_t stopped_at, StepResult *ret) {
+        Running now = {0};
+        if (stopped_at == 0 || s->runner->look(s->host, s->args, s->before, &now, NULL) < 0 || now.is_there)
+                return;
+        _cleanup_(value_freep) Value *facts = value_new_map();
+        if (facts && value_set_int(facts, "stopped_at", (int64_t)stopped_at, NULL) == 0)
+                ret->facts = TAKE_PTR(facts);
+}
+
 static int pay_apply(const Scene *s, StepResult *ret, Error *err) {
         uint64_t stopped_at = s->now.is_there ? clock_boot_usec() : 0;
         Running started = {0};
         if (s->now.is_alive && s->now.is_ours)
                 return started_result(&s->now, 0, CHANGE_UNCHANGED, ret, err);
         int r = scene_restart(s, &started, err);
-        return r < 0 ? r
-                     : started_result(&started, stopped_at, s->now.is_there ? CHANGE_CHANGED : CHANGE_CREATED, ret,
-                                      err);
+        if (r < 0) {
+                stopped_result(s, stopped_at, ret);
+                return r;
+        }
+        return started_result(&started, stopped_at, s->now.is_there ? CHANGE_CHANGED : CHANGE_CREATED, ret, err);
 }
 
 static int start_apply(const Scene *s, StepResult *ret, Error *err) {

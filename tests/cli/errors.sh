@@ -114,7 +114,7 @@ E
 cp proc "$ROOT/run/pawl/web.proc"
 fails 1 -q upgrade web --source /etc/passwd -v v5 <<'E'
 pawl: web: upgrade v1 → v5 failed: could not start "DIR/root/opt/pawl/web/current/web": Exec format error
-  put back: v1 is running again; nothing left over
+  put back: v1 is running again; down DUR; nothing left over
   try: The file must exist, be executable, and be made for this machine.
 E
 start 'wait for an answer' upgrade web --source "$FILES/web-v4" -v v6
