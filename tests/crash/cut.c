@@ -28,9 +28,9 @@ typedef struct Cut {
         const Flow *flow;
         const CutOptions *options;
         CutResult *result;
-        Set states, classes;
-        uint64_t until_msec; /* 0: for ever */
-        uint64_t n_begun;    /* levels that were begun: a way to tell states of different histories apart */
+        Set states, classes, recovered; /* seen; of these last, the recovery was cut */
+        uint64_t until_msec;            /* 0: for ever */
+        uint64_t n_begun;               /* levels that were begun: a way to tell states of different histories apart */
 } Cut;
 
 /* One recording: of the flow, or of the recovery of a state of the level above. */
@@ -249,20 +249,44 @@ static bool is_wanted(const Level *level, uint64_t key, uint64_t class, bool is_
 
         if (o->only != 0)
                 return o->only == key;
-        return is_sampled(o, key, 1, o->sample) || (is_new_class && is_sampled(o, class, 2, o->classes));
+        return is_sampled(o, key, 1, level->depth == 0 ? o->sample : o->nested_sample) ||
+               (is_new_class && is_sampled(o, class, 2, o->classes));
+}
+
+/* That success was told is of interest until the journal says so, too. */
+static uint64_t class_of(const Level *level, StatesDetail detail) {
+        uint64_t own = own_tx(level) != 0 ? own_tx(level) : UINT64_MAX;
+        bool is_word = is_told(level) && (detail == STATES_JUDGED || !states_is_committed(&level->states, own));
+
+        return mix(states_class(&level->states, own, detail), is_word);
+}
+
+/* Is its recovery to be cut in turn? Only once of all that it cannot tell apart. */
+static bool is_entered(const Level *level) {
+        const CutOptions *o = level->cut->options;
+        uint64_t class;
+
+        if (!o->nested)
+                return false;
+        class = class_of(level, STATES_RECOVERED);
+        if (!set_add(&level->cut->recovered, class))
+                return false;
+        if (level->depth + 1 < o->max_depth && is_sampled(o, class, 3, o->nested_classes))
+                return true;
+        level->cut->result->n_left++;
+        return false;
 }
 
 static bool visit(States *s, void *userdata) {
         Level *level = userdata;
         Cut *cut = level->cut;
-        const CutOptions *o = cut->options;
         StateHash hash = states_hash(s);
         uint64_t key = mix(mix(mix(hash.a, hash.b), is_told(level)), level->number), class;
         bool is_new_class;
 
         if (!set_add(&cut->states, key))
                 return true;
-        class = mix(states_class(s, own_tx(level) != 0 ? own_tx(level) : UINT64_MAX), is_told(level));
+        class = class_of(level, level->depth == 0 ? STATES_JUDGED : STATES_RECOVERED);
         is_new_class = set_add(&cut->classes, class);
         count_state(level, is_new_class);
         if (is_wanted(level, key, class, is_new_class)) {
@@ -272,9 +296,7 @@ static bool visit(States *s, void *userdata) {
         }
         if (is_over(cut))
                 return false;
-        if (o->nested && is_new_class && level->depth + 1 < o->max_depth && is_sampled(o, class, 3, o->nested_classes))
-                return enter(level);
-        return true;
+        return !is_new_class || !is_entered(level) || enter(level);
 }
 
 static bool look_at_level(Level *level) {
@@ -282,8 +304,10 @@ static bool look_at_level(Level *level) {
         Recording *r = level->r;
         uint32_t first = r->first_event[r->n_runs - 1];
         uint64_t n = r->disk.n_events - first + 1; /* the power may also go behind the last */
+        StatesLimits limits = o->limits;
         bool is_fine = true;
 
+        limits.commit_is_one = level->depth > 0;
         if (o->lint)
                 (void)lint_recording(r, tell_finding, level);
         if (!o->states || is_over(level->cut))
@@ -294,7 +318,7 @@ static bool look_at_level(Level *level) {
         for (uint64_t i = 0; is_fine && i < n; i++) {
                 uint64_t place = o->budget_msec != 0 ? sweep_place((uint32_t)o->limits.seed, n, i) : i;
 
-                is_fine = states_each(&level->states, first + (uint32_t)place, &o->limits, visit, level);
+                is_fine = states_each(&level->states, first + (uint32_t)place, &limits, visit, level);
         }
         states_done(&level->states);
         return is_fine || is_over(level->cut);
@@ -431,5 +455,6 @@ bool cut_flow(World *world, const Flow *flow, const CutOptions *options, CutResu
         service_end_all(world->root);
         free(cut.states.keys);
         free(cut.classes.keys);
+        free(cut.recovered.keys);
         return is_fine;
 }

@@ -11,6 +11,7 @@ typedef struct CutOptions {
         bool lint, states, nested;
         unsigned killed; /* percent of the events at which the first process is killed, and recovery looked at (lint) */
         unsigned sample; /* percent of the states that are judged beyond one of each class */
+        unsigned nested_sample;  /* the same of recoveries that are cut */
         unsigned classes;        /* percent of the classes that are judged, */
         unsigned nested_classes; /* and of those whose recovery is cut in turn */
         unsigned max_depth;
@@ -27,10 +28,11 @@ typedef struct CutResult {
         uint64_t n_events, n_kills;
         uint64_t n_states, n_classes, n_judged;                                    /* of the flow itself */
         uint64_t n_recoveries, n_nested_states, n_nested_classes, n_nested_judged; /* of recoveries that were cut */
-        uint64_t n_findings, n_failures;                                           /* of lint; of the judge */
-        uint64_t n_asked; /* held by rule, and a person asked */
-        unsigned depth;   /* the deepest at which a new class was found */
-        char first[128];  /* what found the first of them */
+        uint64_t n_left;                 /* classes whose recovery was not cut; 0: that is a fixpoint */
+        uint64_t n_findings, n_failures; /* of lint; of the judge */
+        uint64_t n_asked;                /* held by rule, and a person asked */
+        unsigned depth;                  /* the deepest at which a new class was found */
+        char first[128];                 /* what found the first of them */
 } CutResult;
 
 /* false: it could not be done at all (told on stderr). Adds to *result. */

@@ -85,6 +85,7 @@ static bool take_names(Power *p, int c) {
 static void take_full(CutOptions *o) {
         o->lint = o->states = o->nested = true;
         o->killed = o->sample = o->classes = o->nested_classes = 100;
+        o->nested_sample = 5;
         o->max_depth = DEPTH_MAX;
         o->limits = (StatesLimits){.limit = 2048, .n_samples = 512, .with_pairs = true, .seed = o->limits.seed};
 }
@@ -216,6 +217,7 @@ static void add(CutResult *sum, const CutResult *r) {
         sum->n_findings += r->n_findings;
         sum->n_failures += r->n_failures;
         sum->n_asked += r->n_asked;
+        sum->n_left += r->n_left;
         sum->depth = r->depth > sum->depth ? r->depth : sum->depth;
 }
 
@@ -234,6 +236,10 @@ static bool report(const Power *p) {
                 msec += total->msec;
         }
         print_line("total", &all, msec);
+        if (p->cut.nested && all.n_left == 0)
+                (void)printf("fixpoint: no recovery leaves what another one that was cut has not left\n");
+        else if (p->cut.nested)
+                (void)printf("%" PRIu64 " classes beyond the sample: their recovery was not cut\n", all.n_left);
         (void)printf("seed %" PRIu64 "; %" PRIu64 " times a person had to ask for what was held%s\n",
                      p->cut.limits.seed, all.n_asked, is_fine ? "" : "; it could not be done to the end");
         return is_fine && all.n_failures + all.n_findings == 0;

@@ -19,8 +19,11 @@ bool states_begin(States *s, const Recording *r) {
                       .is_applied = calloc(r->disk.n_ops + 1, sizeof *s->is_applied),
                       .nodes = calloc(r->disk.n_slots + 1, sizeof *s->nodes),
                       .metas = calloc(r->disk.n_nodes + 1, sizeof *s->metas),
-                      .hashes = calloc(r->disk.n_nodes + 1, sizeof *s->hashes)};
-        return s->is_applied != NULL && s->nodes != NULL && s->metas != NULL && s->hashes != NULL;
+                      .hashes = calloc(r->disk.n_nodes + 1, sizeof *s->hashes),
+                      .known_for = calloc(r->disk.n_nodes + 1, sizeof *s->known_for),
+                      .known = calloc(r->disk.n_nodes + 1, sizeof *s->known)};
+        return s->is_applied != NULL && s->nodes != NULL && s->metas != NULL && s->hashes != NULL &&
+               s->known_for != NULL && s->known != NULL;
 }
 
 void states_done(States *s) {
@@ -28,6 +31,8 @@ void states_done(States *s) {
         free(s->nodes);
         free(s->metas);
         free(s->hashes);
+        free(s->known_for);
+        free(s->known);
         *s = (States){0};
 }
 
@@ -41,6 +46,7 @@ typedef struct Group {
 
 typedef struct Choosing {
         States *s;
+        bool commit_is_one;
         Group *groups;
         unsigned n_groups;
         unsigned choices[GROUPS_MAX];
@@ -93,18 +99,34 @@ static bool show(Choosing *c) {
         return c->visit(c->s, c->userdata);
 }
 
-static bool add_to_group(Choosing *c, uint32_t op) {
+/* What becomes valid with the next meta page only. */
+static bool is_page(const Choosing *c, uint32_t op) {
+        const Recording *r = c->s->r;
+
+        for (size_t i = 0; i < r->n_commits; i++)
+                if (r->commits[i].op == op)
+                        return false;
+        return c->commit_is_one && r->disk.ops[op].kind != DISK_NAME && r->disk.ops[op].node == r->data_file;
+}
+
+static bool is_of_group(const Choosing *c, const Group *g, uint32_t op) {
         const DiskOp *ops = c->s->r->disk.ops;
+
+        return g->n_ops < GROUP_OPS_MAX &&
+               (ops[g->ops[0]].group == ops[op].group || (is_page(c, g->ops[0]) && is_page(c, op)));
+}
+
+static bool add_to_group(Choosing *c, uint32_t op) {
         Group *g = c->n_groups > 0 ? &c->groups[c->n_groups - 1] : NULL;
 
-        if (g == NULL || ops[g->ops[0]].group != ops[op].group || g->n_ops == GROUP_OPS_MAX) {
+        if (g == NULL || !is_of_group(c, g, op)) {
                 if (c->n_groups == GROUPS_MAX)
                         return false;
                 g = &c->groups[c->n_groups++];
                 g->n_ops = 0;
         }
         g->ops[g->n_ops++] = op;
-        g->n_choices = g->n_ops <= SPLIT_MAX ? 1U << g->n_ops : CLASSES_OF_MANY;
+        g->n_choices = is_page(c, op) ? 2 : g->n_ops <= SPLIT_MAX ? 1U << g->n_ops : CLASSES_OF_MANY;
         return true;
 }
 
@@ -206,7 +228,8 @@ bool states_each(States *s, uint32_t event, const StatesLimits *limits, bool (*v
                 *c = (Choosing){.s = s,
                                 .groups = calloc(GROUPS_MAX, sizeof(Group)),
                                 .visit = visit,
-                                .userdata = userdata};
+                                .userdata = userdata,
+                                .commit_is_one = limits->commit_is_one};
                 goes_on = c->groups != NULL && find_groups(c);
         }
         if (goes_on && product(c, limits->limit) <= limits->limit)
@@ -260,48 +283,54 @@ static void settle(const States *s) {
 
 typedef struct Walk {
         const States *s;
-        int (*see)(struct Walk *walk, uint32_t node, const char *path);
-        uint64_t hash, salt; /* what a walk sums up */
-        const char *root;    /* where it makes what it sees */
+        int (*see)(struct Walk *walk, uint32_t node);
+        uint64_t hash, other; /* what a walk sums up */
+        StatesDetail detail;
+        const char *root; /* where it makes what it sees */
         FILE *inodes;
+        char path[PATH_MAX]; /* of what it sees */
 } Walk;
 
 /* Each name below a directory, the directories before what is in them; ends with the first result that is not 0. */
-static int walk_directory(Walk *walk, uint32_t dir, const char *path, unsigned depth) {
+static int walk_directory(Walk *walk, uint32_t dir, size_t n_path, unsigned depth) {
         const Disk *d = &walk->s->r->disk;
-        char full[PATH_MAX];
         int r = depth > 64 ? -ELOOP : 0;
 
         for (uint32_t i = d->nodes[dir].slots; i != DISK_NONE && r == 0; i = d->slots[i].next) {
                 uint32_t node = walk->s->nodes[i];
+                size_t at = n_path > 0 ? n_path + 1 : 0, n = strlen(d->slots[i].name);
 
                 if (node == DISK_NONE)
                         continue;
-                (void)snprintf(full, sizeof full, "%s%s%s", path, path[0] != 0 ? "/" : "", d->slots[i].name);
-                r = walk->see(walk, node, full);
+                if (at + n >= sizeof walk->path)
+                        return -ENAMETOOLONG;
+                if (at > 0)
+                        walk->path[at - 1] = '/';
+                memcpy(walk->path + at, d->slots[i].name, n + 1);
+                r = walk->see(walk, node);
                 if (r == 0 && S_ISDIR(d->nodes[node].first.mode))
-                        r = walk_directory(walk, node, full, depth + 1);
+                        r = walk_directory(walk, node, at + n, depth + 1);
         }
         return r;
 }
 
 /* A sum, as the order of the names in a directory is nobody's business. */
-static int see_hash(Walk *walk, uint32_t node, const char *path) {
+static int see_hash(Walk *walk, uint32_t node) {
         const DiskMeta *meta = &walk->s->metas[node];
-        uint64_t hash = mix_bytes(walk->salt, path, strlen(path));
+        uint64_t hash = mix(mix_bytes(1, walk->path, strlen(walk->path)), walk->s->hashes[node]);
 
-        hash = mix(hash, walk->s->hashes[node]);
-        walk->hash += mix(hash, meta->mode ^ (uint64_t)meta->uid << 32 ^ (uint64_t)meta->gid << 16);
+        hash = mix(hash, meta->mode ^ (uint64_t)meta->uid << 32 ^ (uint64_t)meta->gid << 16);
+        walk->hash += hash;
+        walk->other += mix(hash, 2);
         return 0;
 }
 
 StateHash states_hash(const States *s) {
-        Walk a = {.s = s, .see = see_hash, .salt = 1}, b = {.s = s, .see = see_hash, .salt = 2};
+        Walk walk = {.s = s, .see = see_hash};
 
         settle(s);
-        (void)walk_directory(&a, 0, "", 0);
-        (void)walk_directory(&b, 0, "", 0);
-        return (StateHash){a.hash, b.hash};
+        (void)walk_directory(&walk, 0, 0, 0);
+        return (StateHash){walk.hash, walk.other};
 }
 
 /* ---- What recovery can see ---- */
@@ -316,20 +345,36 @@ uint64_t states_head(const States *s) {
         return head;
 }
 
-static int see_class(Walk *walk, uint32_t node, const char *path) {
-        const Disk *d = &walk->s->r->disk;
-        uint64_t hash = mix_bytes(1, path, strlen(path));
+/* Read once for each history. */
+static uint64_t content_hash(const States *s, uint32_t node) {
+        uint64_t history = s->hashes[node] + 1;
         size_t size = 0;
         char *data;
 
-        hash = mix(hash, walk->s->metas[node].mode);
-        if (!S_ISDIR(d->nodes[node].first.mode) && strncmp(path, "var/lib/pawl/", 13) != 0 &&
-            strncmp(path, "var/log/", 8) != 0) {
-                data = disk_content(d, walk->s->is_applied, node, &size);
-                if (data != NULL)
-                        hash = mix_bytes(hash, data, size);
-                free(data);
-        }
+        if (s->known_for[node] == history)
+                return s->known[node];
+        data = disk_content(&s->r->disk, s->is_applied, node, &size);
+        s->known_for[node] = history;
+        s->known[node] = data != NULL ? mix_bytes(1, data, size) : 0;
+        free(data);
+        return s->known[node];
+}
+
+/* In a directory that is named by its transaction: not yet where it belongs, or not any more. */
+static bool is_staged(const char *path) {
+        const char *at = strstr(path, "/.pawl-");
+
+        return at != NULL && strchr(at + 1, '/') != NULL;
+}
+
+static int see_class(Walk *walk, uint32_t node) {
+        const char *path = walk->path;
+        uint64_t hash = mix(mix_bytes(1, path, strlen(path)), walk->s->metas[node].mode);
+        bool is_hidden = strncmp(path, "var/lib/pawl/", 13) == 0 || strncmp(path, "var/log/", 8) == 0 ||
+                         (walk->detail == STATES_RECOVERED && is_staged(path));
+
+        if (!S_ISDIR(walk->s->r->disk.nodes[node].first.mode) && !is_hidden)
+                hash = mix(hash, content_hash(walk->s, node));
         walk->hash += hash;
         return 0;
 }
@@ -341,17 +386,25 @@ static bool has(const States *s, uint64_t head, uint64_t tx, uint16_t kind) {
         return false;
 }
 
+bool states_is_committed(const States *s, uint64_t tx) {
+        return has(s, states_head(s), tx, ENTRY_COMMIT);
+}
+
+/* What is left of a transaction that has ended. */
+static bool is_result(const Entry *e, StatesDetail detail) {
+        return e->kind == ENTRY_COMMIT || (detail == STATES_JUDGED && (e->kind == ENTRY_ABORT || e->kind == ENTRY_END));
+}
+
 /* How often a record of a transaction stands there is only of interest where attempts are counted. */
-static uint64_t records_class(const States *s, uint64_t own_tx) {
+static uint64_t records_class(const States *s, uint64_t own_tx, StatesDetail detail) {
         uint64_t head = states_head(s), sum = 0, attempts = 0;
 
         for (size_t i = 0; i < s->r->n_entries; i++) {
                 const Entry *e = &s->r->entries[i];
                 bool is_own = e->tx == own_tx, is_closed = has(s, head, e->tx, ENTRY_END);
-                bool is_result = e->kind == ENTRY_COMMIT || e->kind == ENTRY_ABORT || e->kind == ENTRY_END;
                 bool is_again = false;
 
-                if (e->seq > head || (is_closed && !(is_own && is_result)))
+                if (e->seq > head || (is_closed && !(is_own && is_result(e, detail))))
                         continue;
                 if (e->kind == ENTRY_RECOVER)
                         attempts = mix(attempts, e->step);
@@ -366,12 +419,12 @@ static uint64_t records_class(const States *s, uint64_t own_tx) {
         return mix(sum, attempts);
 }
 
-uint64_t states_class(const States *s, uint64_t own_tx) {
-        Walk walk = {.s = s, .see = see_class};
+uint64_t states_class(const States *s, uint64_t own_tx, StatesDetail detail) {
+        Walk walk = {.s = s, .see = see_class, .detail = detail};
 
         settle(s);
-        (void)walk_directory(&walk, 0, "", 0);
-        return mix(walk.hash, records_class(s, own_tx));
+        (void)walk_directory(&walk, 0, 0, 0);
+        return mix(walk.hash, records_class(s, own_tx, detail));
 }
 
 /* ---- Making it ---- */
@@ -389,14 +442,14 @@ static int make_file(const Walk *walk, uint32_t node, const char *to) {
         return r;
 }
 
-static int see_make(Walk *walk, uint32_t node, const char *path) {
+static int see_make(Walk *walk, uint32_t node) {
         const DiskNode *n = &walk->s->r->disk.nodes[node];
         const DiskMeta *meta = &walk->s->metas[node];
         char to[PATH_MAX];
         struct stat st;
         int r = 0;
 
-        (void)snprintf(to, sizeof to, "%s/%s", walk->root, path);
+        (void)snprintf(to, sizeof to, "%.200s/%.3800s", walk->root, walk->path);
         if (S_ISDIR(n->first.mode))
                 r = mkdir(to, 0700) < 0 ? -errno : 0;
         else if (S_ISLNK(n->first.mode))
@@ -419,7 +472,7 @@ int states_make(const States *s, const char *root, const char *inodes) {
         if (walk.inodes == NULL)
                 return -errno;
         settle(s);
-        r = walk_directory(&walk, 0, "", 0);
+        r = walk_directory(&walk, 0, 0, 0);
         return fclose(walk.inodes) != 0 && r == 0 ? -EIO : r;
 }
 

@@ -6,10 +6,12 @@
 #include "tests/crash/record.h"
 
 /* How many of them. Up to `limit` combinations at one event are all taken; of more: all, none, each single choice
- * against both, with_pairs each two left out together, and n_samples chosen by the seed. */
+ * against both, with_pairs each two left out together, and n_samples chosen by the seed. commit_is_one: the pages of one
+ * transaction of the database are there or not, which is enough where the parts of it were looked at before: no page of
+ * them is in sight until all are durable. */
 typedef struct StatesLimits {
         uint64_t limit, n_samples;
-        bool with_pairs;
+        bool with_pairs, commit_is_one;
         uint64_t seed;
 } StatesLimits;
 
@@ -22,9 +24,10 @@ typedef struct States {
         const Recording *r;
         uint32_t event; /* during which the power goes; n_events: behind all */
         bool *is_applied;
-        uint32_t *nodes;  /* by slot */
-        DiskMeta *metas;  /* by node */
-        uint64_t *hashes; /* by node: of what happened to it */
+        uint32_t *nodes;             /* by slot */
+        DiskMeta *metas;             /* by node */
+        uint64_t *hashes;            /* by node: of what happened to it */
+        uint64_t *known_for, *known; /* by node: for which of these hashes the hash of its content is known */
 } States;
 
 bool states_begin(States *s, const Recording *r);
@@ -38,9 +41,18 @@ bool states_each(States *s, uint32_t event, const StatesLimits *limits, bool (*v
 StateHash states_hash(const States *s);
 /* The last record that the journal holds in this state. */
 uint64_t states_head(const States *s);
-/* What recovery can see: all names and content outside of the journal, and which records are in it (of closed
- * transactions only what came of them); the transaction that `own_tx` begins is told from others. */
-uint64_t states_class(const States *s, uint64_t own_tx);
+
+typedef enum StatesDetail {
+        STATES_JUDGED, /* what recovery may see, or the judge: all names and content outside of the journal, which records
+                           * are in it (of closed transactions only what came of them), which of them are our own */
+        STATES_RECOVERED, /* what recovery goes by: not what is in a file that is not where it belongs yet (it is only ever
+                           * removed), nor how a closed transaction came to its end */
+} StatesDetail;
+
+/* Equal for states between which that detail makes no difference; `own_tx` is the flow's own transaction. */
+uint64_t states_class(const States *s, uint64_t own_tx, StatesDetail detail);
+/* Does the journal hold its COMMIT? */
+bool states_is_committed(const States *s, uint64_t tx);
 
 /* Makes it: below `root`, which must be empty, and the file that tells which inode is which (fault.h). */
 int states_make(const States *s, const char *root, const char *inodes);
