@@ -229,7 +229,7 @@ int main(int argc, char **argv) {
                 .tier = "damage",
                 .usage = {"shape", "case", 2000, usage},
                 .work = damage_shape,
-                .n_cases_slow = 24,
+                .n_cases_slow = 12,
                 .n_cases = 150,
         };
 

@@ -23,7 +23,7 @@ static const char usage[] = "usage: crash.kill [OPTION]...\n"
                             "  --entry|--exit  kill only before, or only after the event\n"
                             "  --blind         let recovery also run without seeing any DONE\n"
                             "  --full          every point at entry and at exit, and blind\n"
-                            "  --sample K      only K percent of the points\n"
+                            "  --sample K      K percent of the points (25)\n"
                             "  --seed S        which ones\n"
                             "  --jobs J        worlds at a time\n"
                             "  --mutant NAME   with this mistake\n"
@@ -34,7 +34,7 @@ typedef struct Kill {
         const Flow *flow; /* NULL: all */
         const Mutant *mutant;
         unsigned n_jobs;
-        bool is_mutants, is_list, is_sampled;
+        bool is_mutants, is_list;
 } Kill;
 
 /* What a worker found, in memory that all share. */
@@ -96,8 +96,10 @@ static void take_samples(SweepOptions *o, int c) {
 static bool take_names(Kill *k, int c) {
         if (c == OPT_FLOW)
                 k->flow = flow_find(optarg);
-        if (c == OPT_MUTANT)
+        if (c == OPT_MUTANT) {
                 k->mutant = mutant_find(optarg);
+                k->sweep.sample = 100;
+        }
         return (c != OPT_FLOW || k->flow != NULL) && (c != OPT_MUTANT || k->mutant != NULL);
 }
 
@@ -108,7 +110,6 @@ static bool take_option(Kill *k, int c) {
                 k->n_jobs = 1;
                 k->sweep.sample_done = 0;
         }
-        k->is_sampled |= c == OPT_SAMPLE || c == OPT_FULL || c == OPT_BLIND || c == OPT_AT;
         k->sweep.only_entry |= c == OPT_ENTRY;
         k->sweep.only_exit |= c == OPT_EXIT;
         k->is_mutants |= c == OPT_MUTANTS;
@@ -124,36 +125,13 @@ static bool parse(Kill *k, int argc, char **argv) {
         bool is_fine = true;
         int c;
 
-        *k = (Kill){.n_jobs = 2, .sweep = {.sample = 100, .sample_exit = 10, .sample_done = 20}};
+        *k = (Kill){.n_jobs = 2, .sweep = {.sample = 25, .sample_exit = 3, .sample_done = 5}};
         k->sweep.seed = seed_default();
         while (is_fine && (c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 is_fine = take_option(k, c);
         if (k->mutant != NULL)
                 mutant_aim(k->mutant, &k->sweep);
         return is_fine && optind == argc && k->n_jobs > 0 && k->n_jobs <= JOBS_MAX;
-}
-
-/* A sanitized program takes five times as long; then only a part of the points is taken, another one every time. */
-static bool choose_sample(Kill *k) {
-        enum { RUNS = 8, SLOW_MSEC = 25 };
-        static World world;
-        static WorldRun run;
-        uint64_t fastest = UINT64_MAX;
-        bool is_fine = world_open(&world, JOBS_MAX) == 0 && world_reset(&world) == 0;
-
-        for (unsigned i = 0; is_fine && i < RUNS; i++) {
-                world_pawl(&world, "list", NULL, &run);
-                fastest = run.msec < fastest ? run.msec : fastest;
-                is_fine = run.status == 0;
-        }
-        world_close(&world);
-        if (is_fine && fastest > SLOW_MSEC) {
-                (void)printf("%" PRIu64 " ms for \"pawl list\": a quarter of the points; --full takes all\n", fastest);
-                k->sweep.sample = 25;
-                k->sweep.sample_exit = 3;
-                k->sweep.sample_done = 5;
-        }
-        return is_fine;
 }
 
 /* ---- Workers ---- */
@@ -260,8 +238,6 @@ int main(int argc, char **argv) {
         }
         if (k.is_list)
                 return list();
-        if (!k.is_mutants && !k.is_sampled && !choose_sample(&k))
-                return 1;
         totals = mmap(NULL, sizeof(Total[JOBS_MAX][FLOWS_MAX]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
                       0);
         if (totals == MAP_FAILED || n_flows > FLOWS_MAX)

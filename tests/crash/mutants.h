@@ -19,7 +19,8 @@ typedef enum MutantReach {
 typedef struct Mutant {
         const char *name;
         MutantReach reach;
-        const char *flows; /* separated by spaces, the likeliest first; TWO: the scenario; UNIT: the tests */
+        const char *flows; /* FLOW[:POINT TO BEGIN WITH], separated by spaces, the likeliest first; TWO: the scenario;
+                              UNIT: the tests */
         const char *rule;  /* the rule it breaks */
 } Mutant;
 

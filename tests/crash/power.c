@@ -131,9 +131,9 @@ static bool parse(Power *p, int argc, char **argv) {
         *p = (Power){.n_jobs = 2,
                      .cut = {.lint = true,
                              .states = true,
-                             .killed = 10,
+                             .killed = 5,
                              .sample = 0,
-                             .classes = 50,
+                             .classes = 25,
                              .nested_classes = 5,
                              .max_depth = DEPTH_MAX,
                              .limits = {.limit = 512, .n_samples = 16, .seed = seed_default()}}};

@@ -276,7 +276,7 @@ int main(int argc, char **argv) {
                 .tier = "repair",
                 .usage = {"shape", "case", 1000, usage},
                 .work = repair_shape,
-                .n_cases_slow = 10,
+                .n_cases_slow = 6,
                 .n_cases = 60,
         };
 

@@ -206,7 +206,13 @@ uint64_t sweep_place(uint32_t seed, uint64_t n, uint64_t i) {
         return (seed % n + i * stride(seed, n)) % n;
 }
 
-/* With a budget the points come in an order that jumps about. */
+/* With a budget they come in an order that jumps about. */
+static uint64_t nth_point(const SweepOptions *o, uint64_t n_events, uint64_t i) {
+        uint64_t from = o->from > 0 ? o->from - 1 : 0;
+
+        return 1 + (o->budget_msec != 0 ? sweep_place(o->seed, n_events, i) : (from + i) % n_events);
+}
+
 static bool sweep_points(Sweep *s) {
         const SweepOptions *o = s->options;
         uint64_t start = now_msec(), n_events = count_events(s);
@@ -216,7 +222,7 @@ static bool sweep_points(Sweep *s) {
         if (o->budget_msec != 0)
                 s->until_msec = start + o->budget_msec;
         for (uint64_t i = 0; i < n_events && !is_over(s); i++) {
-                uint64_t n = 1 + (o->budget_msec != 0 ? sweep_place(o->seed, n_events, i) : i);
+                uint64_t n = nth_point(o, n_events, i);
                 bool is_mine = o->at != 0 ? n == o->at && o->worker == 0 : n % o->n_workers == o->worker;
 
                 if (is_mine && run_all_of(s, n, n == n_events) < 0)

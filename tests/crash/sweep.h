@@ -6,6 +6,7 @@
 
 typedef struct SweepOptions {
         uint64_t at;                       /* only this point; 0: all */
+        uint64_t from;                     /* begin with this one, and go round; 0: the first */
         bool only_entry, only_exit;        /* neither: entry of all, exit of the sampled and the last */
         unsigned sample;                   /* percent of the points taken at entry */
         unsigned sample_exit;              /* percent of the points taken at exit */

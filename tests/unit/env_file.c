@@ -104,12 +104,12 @@ static void more_than_a_mebibyte_is_refused(void **state) {
 static void a_file_full_of_keys_is_read_in_no_time(void **state) {
         (void)state;
         _cleanup_text_ Text text = {0};
-        for (unsigned i = 0; i < 120000; i++)
+        for (unsigned i = 0; i < 30000; i++)
                 text_addf(&text, "A%x=\n", i);
         _cleanup_free_ char *all = text_take(&text);
         _cleanup_(value_freep) Value *map = NULL;
         assert_int_equal(env_file_parse(all, strlen(all), "env", false, &map, &err), 0);
-        assert_int_equal(value_count(map), 120000);
+        assert_int_equal(value_count(map), 30000);
 }
 
 static void errors_never_show_a_value(void **state) {

@@ -135,7 +135,7 @@ static uint32_t pick_step(void) {
 static void random_sequences_agree_with_the_rules_in_words(void **state) {
         (void)state;
         unsigned n_allowed = 0, n_ended = 0;
-        for (int round = 0; round < 20000; round++) {
+        for (int round = 0; round < 5000; round++) {
                 TxOrder order = {0};
                 Reference f = {0};
                 for (int i = 0; i < 200 && f.n < HISTORY; i++) {
@@ -154,8 +154,8 @@ static void random_sequences_agree_with_the_rules_in_words(void **state) {
                 }
                 tx_order_done(&order);
         }
-        assert_true(n_allowed > 100000);
-        assert_true(n_ended > 1000);
+        assert_true(n_allowed > 25000);
+        assert_true(n_ended > 250);
 }
 
 static void an_impossible_step_number_needs_no_memory(void **state) {
