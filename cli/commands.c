@@ -33,7 +33,8 @@ static const char plan_more[] =
         "  pawl plan upgrade web -v v2\n";
 static const char upgrade_more[] =
         "Without --version, to the newest that the source has. A version that is held (it failed its\n"
-        "health check, or was rolled back from) is skipped; --retry tries it again.\n";
+        "health check, or was rolled back from) is skipped, and refused where --version names it;\n"
+        "--retry tries it again. The content of a path or url gets the name that --version says.\n";
 static const char adopt_more[] =
         "Makes a spec of a unit that runs (program, arguments, environment, user, restart), stops it, moves\n"
         "its file away and starts the program under a unit of pawl's, in one transaction: when anything\n"

@@ -129,6 +129,14 @@ static int choose_prune(Target *t, Error *err) {
 
 /* ---- By request ----------------------------------------------------------------------------------------------------------------------------- */
 
+/* A timer and a spec pass over it. Who asks for this very version is not to take a 0 for an answer. */
+static int held(const Target *t, const Request *request, Error *err) {
+        if (request->kind != REQUEST_UPGRADE || !request->version)
+                return TARGET_HELD;
+        return error_set(err, -EBUSY, ERR_ON_HOLD, "\"--retry\" tries it again.", "%s %s is held: %s", t->service,
+                         t->version, value_get_text_or(t->hold_why, "why", "it failed before"));
+}
+
 static int converge(Target *t, const Request *request, Error *err) {
         int r = target_choose_runtime(t, err);
         if (r == 0)
@@ -137,9 +145,11 @@ static int converge(Target *t, const Request *request, Error *err) {
                 r = target_choose_version(t, err);
         if (r == 0)
                 r = version_check(t->version, err);
+        if (r == 0 && request->kind == REQUEST_UPGRADE)
+                r = target_refuse_new_name(t, request, err);
         bool may_be_held = request->kind == REQUEST_APPLY || request->kind == REQUEST_UPGRADE;
         if (r == 0 && may_be_held && !request->retry && (r = target_version_is_held(t, err)) != 0)
-                return r;
+                return r == TARGET_HELD ? held(t, request, err) : r;
         if (r == 0)
                 r = choose_port(t, err);
         if (r == 0)

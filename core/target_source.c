@@ -8,17 +8,18 @@
 #include "core/rows.h"
 #include "core/target_source.h"
 
+#define VERSION_MARK "{version}"
+
 /* {version}, wherever it stands in where the source lies. */
 static int expand_location(const Target *t, Value *source, const char *key, Error *err) {
-        static const char mark[] = "{version}";
         const char *text = value_get_text(source, key), *version = value_get_text(t->spec, "version");
         _cleanup_text_ Text out = {0};
-        if (!text || !strstr(text, mark))
+        if (!text || !strstr(text, VERSION_MARK))
                 return 0;
         if (!version)
                 return error_set(err, -EINVAL, ERR_SPEC, "Name one: version: v1, or --version v1.",
                                  "the source \"%s\" asks for a version and none is given", text);
-        for (const char *next; (next = strstr(text, mark)); text = next + strlen(mark)) {
+        for (const char *next; (next = strstr(text, VERSION_MARK)); text = next + strlen(VERSION_MARK)) {
                 text_add_n(&out, text, (size_t)(next - text));
                 text_add(&out, version);
         }
@@ -97,6 +98,23 @@ int target_choose_version(Target *t, Error *err) {
                 t->version = other;
         }
         return 0;
+}
+
+static bool asks_for_version(const Value *source) {
+        return strstr(value_get_text_or(source, "path", ""), VERSION_MARK) ||
+               strstr(value_get_text_or(source, "url", ""), VERSION_MARK);
+}
+
+int target_refuse_new_name(const Target *t, const Request *request, Error *err) {
+        const Value *source = value_get(t->spec, "source");
+        const Source *type = source_by_type(value_get_text_or(source, "type", "path"));
+        const char *now = value_get_text_or(t->row, "version", "");
+        bool is_chosen = (type && type->has_versions) || asks_for_version(source) || request->source;
+        if (!request->version || is_chosen || strcmp(now, t->version) == 0 || !is_same_content(t->row, t->source))
+                return 0;
+        return error_set(err, -ENOENT, ERR_NO_VERSION, "Put the new program there first, or say where it is: --source.",
+                         "\"%s\" is what runs already as %s; %s would be another name for it",
+                         value_get_text_or(t->source, "location", "?"), now, t->version);
 }
 
 int target_version_is_held(Target *t, Error *err) {

@@ -61,7 +61,8 @@ out <<'E'
 usage: pawl upgrade [SERVICE] [flags]
 
 Without --version, to the newest that the source has. A version that is held (it failed its
-health check, or was rolled back from) is skipped; --retry tries it again.
+health check, or was rolled back from) is skipped, and refused where --version names it;
+--retry tries it again. The content of a path or url gets the name that --version says.
 
 Flags:
   -v, --version V            the version

@@ -48,7 +48,8 @@ pawl: web: upgrade v1 → v3 failed: no answer on 127.0.0.1:PORT: the program ex
   put back: v1 is running again; down DUR; nothing left over
   try: pawl logs web
 E
-run -q upgrade web --source "$FILES/web-v3" -v v3
+printf 'pawl: 1\nversion: v3\nsource: %s\n' "$FILES/web-v3" >web.yaml
+run -q apply web.yaml # held
 status 0
 out </dev/null
 err </dev/null

@@ -36,7 +36,16 @@ has err '  try: pawl logs web'
 check "v2 answers again" test "$(answer web)" = "hello from v2"
 check "the release that failed is gone" test ! -e "$ROOT/opt/pawl/web/releases/v3"
 
+# Who names it is told no; a timer passes over it.
 run upgrade web --source "$FILES/web-v3" -v v3
+status 7
+out </dev/null
+err <<'E'
+pawl: web v3 is held: no answer on 127.0.0.1:PORT: the program exited with status 1 after DUR
+  try: "--retry" tries it again.
+E
+printf 'pawl: 1\nversion: v3\nsource: %s\n' "$FILES/web-v3" >web.yaml
+run apply web.yaml
 status 0
 err </dev/null
 out <<'E'
@@ -61,6 +70,14 @@ status 2
 err <<'E'
 pawl: there is no service "wbe"
   try: Did you mean "web"? "pawl list" shows all services.
+E
+# A path has no versions to choose from: the same program is not given another name, another program is.
+run upgrade web -v v77
+status 2
+out </dev/null
+err <<'E'
+pawl: "DIR/files/web-v1" is what runs already as v5; v77 would be another name for it
+  try: Put the new program there first, or say where it is: --source.
 E
 run upgrade web -v 'a/b'
 status 10

@@ -42,8 +42,8 @@ expect 0 pawl rollback web
 says "rolled back to v1"
 [ "$(answer)" = "page one" ] || fail "v1 is not back"
 expect 0 pawl check web
-expect 0 pawl upgrade web --source ./web-v2.tar.gz --version v2
-says "held"
+expect 7 pawl upgrade web --source ./web-v2.tar.gz --version v2
+says "web v2 is held: it was rolled back from"
 [ "$(answer)" = "page one" ] || fail "a held version was deployed"
 say "upgraded, rolled back, and v2 is held"
 
