@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/counts.h"
 #include "tests/crash/crew.h"
 
 static CrewRow (*rows)[CREW_ROWS_MAX]; /* [worker][row], in memory that all share */
@@ -92,6 +93,20 @@ static void add(CrewRow *sum, const CrewRow *r) {
         sum->is_done = sum->is_done && r->is_done;
 }
 
+static void keep_row(const Crew *crew, const CrewRow *r) {
+        Count c = {.n_points = r->n_points,
+                   .n_states = r->n_states,
+                   .n_faults = r->n_states,
+                   .n_failures = r->n_failures,
+                   .msec = r->msec,
+                   .is_sample = crew->is_sample};
+
+        (void)snprintf(c.tier, sizeof c.tier, "%s", crew->tier);
+        (void)snprintf(c.row, sizeof c.row, "%s", r->name);
+        if (!crew->is_partial)
+                count_write(&c);
+}
+
 static bool report(const Crew *c) {
         CrewRow all = {.name = "total", .is_done = true};
 
@@ -107,6 +122,7 @@ static bool report(const Crew *c) {
                         sum.msec = rows[w][i].msec > sum.msec ? rows[w][i].msec : sum.msec;
                 }
                 print_row(c->tier, &sum);
+                keep_row(c, &sum);
                 add(&all, &sum);
                 all.msec += sum.msec;
         }

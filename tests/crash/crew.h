@@ -26,6 +26,8 @@ typedef struct Crew {
         unsigned n_rows, n_workers;
         CrewWork work;
         void *userdata;
+        bool is_sample;  /* there are more cases than it takes, */
+        bool is_partial; /* or it is only somebody's look at a few: not for the table (counts.h) */
 } Crew;
 
 /* Runs all rows in all workers, prints the table `flow tier points states runs failures seconds`, and returns whether

@@ -397,7 +397,9 @@ int shapes_test(const ShapeTest *test, int argc, char **argv) {
                                    .n_rows = n_shapes,
                                    .n_workers = o.n_jobs,
                                    .work = test->work,
-                                   .userdata = &o});
+                                   .userdata = &o,
+                                   .is_sample = true,
+                                   .is_partial = o.is_only});
         (void)printf("seed %" PRIu32 "\n", o.seed);
         return is_fine ? 0 : 1;
 }

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/counts.h"
 #include "tests/crash/device.h"
 #include "tests/crash/mutants.h"
 #include "tests/crash/seed.h"
@@ -523,6 +524,19 @@ static void print_pair(const Pair *p) {
                                            : "");
 }
 
+static void keep_pair(const Options *o, const Pair *p) {
+        Count c = {.n_points = p->n_records,
+                   .n_states = p->n_states,
+                   .n_failures = p->fs->is_promised ? p->n_failures : 0,
+                   .msec = p->msec,
+                   .is_sample = !o->is_full};
+
+        (void)snprintf(c.tier, sizeof c.tier, "disk-%.20s", p->fs->name);
+        (void)snprintf(c.row, sizeof c.row, "%s", p->flow->name);
+        if (p->is_done && !o->has_at)
+                count_write(&c);
+}
+
 /* The first file system must be there, or nothing is proven. */
 static bool report(const Options *o, uint64_t msec) {
         Pair all = {0};
@@ -535,6 +549,7 @@ static bool report(const Options *o, uint64_t msec) {
                 bool may_fail = !p->fs->is_promised, may_miss = p->is_missing && p->fs != file_systems;
 
                 print_pair(p);
+                keep_pair(o, p);
                 is_fine = is_fine && (p->is_done || may_miss) && (p->n_failures == 0 || may_fail);
                 all.n_records += p->n_records;
                 all.n_states += p->n_states;

@@ -403,7 +403,9 @@ int main(int argc, char **argv) {
                                    .n_rows = n_flows,
                                    .n_workers = o.n_jobs,
                                    .work = fail_flow,
-                                   .userdata = &o});
+                                   .userdata = &o,
+                                   .is_sample = o.permille < 1000,
+                                   .is_partial = o.at != 0 || o.error != 0 || o.only_lies || o.only_shorts});
         (void)printf("seed %" PRIu32 ", %u of 1,000 cases\n", o.seed, o.permille);
         return is_fine ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/counts.h"
 #include "tests/crash/mutants.h"
 #include "tests/crash/seed.h"
 
@@ -188,6 +189,19 @@ static void print_line(const char *name, const SweepResult *r, uint64_t msec) {
                      r->n_failures, (double)msec / 1000);
 }
 
+static void keep_row(const Kill *k, const char *flow, const SweepResult *r, uint64_t msec) {
+        Count c = {.tier = "kill",
+                   .n_points = r->n_points,
+                   .n_states = r->n_runs,
+                   .n_failures = r->n_failures,
+                   .msec = msec,
+                   .is_sample = k->sweep.sample < 100 || k->sweep.sample_exit < 100 || k->sweep.sample_done < 100};
+
+        (void)snprintf(c.row, sizeof c.row, "%s", flow);
+        if (k->mutant == NULL && k->sweep.at == 0)
+                count_write(&c);
+}
+
 static bool report(const Kill *k) {
         SweepResult all = {0};
         bool is_fine = true;
@@ -210,6 +224,7 @@ static bool report(const Kill *k) {
                         longest = total->msec > longest ? total->msec : longest;
                 }
                 print_line(flows[i].name, &sum, longest);
+                keep_row(k, flows[i].name, &sum, longest);
                 all.n_points += sum.n_points;
                 all.n_runs += sum.n_runs;
                 all.n_failures += sum.n_failures;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See mutants.h. */
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/counts.h"
+#include "tests/crash/crew.h"
 #include "tests/crash/mutants.h"
 
 static const Mutant mutants[] = {
@@ -20,8 +22,8 @@ enum { N_MUTANTS = sizeof mutants / sizeof *mutants };
 
 /* What came of each, in memory that the workers share. */
 typedef struct Catch {
+        uint64_t msec;
         bool is_tried, is_caught, is_missing; /* missing: what would notice it cannot run here */
-        time_t seconds;
         char by[160];
 } Catch;
 
@@ -108,6 +110,7 @@ static int run_beside(const char *program, char *const *words, const char *varia
                 (void)!freopen("/dev/null", "w", stderr);
                 if (variable != NULL)
                         (void)setenv(variable, value, 1);
+                (void)unsetenv("PAWL_COUNTS"); /* what it counts with a mistake is not for the table */
                 (void)alarm(PROGRAM_SECONDS);
                 (void)execv(name, words);
                 _exit(127);
@@ -237,20 +240,21 @@ static void print_row(size_t i) {
         const Mutant *m = &mutants[i];
         const Catch *c = &catches[i];
 
-        (void)printf("%-24s %-9s %-12s %4lld s  %s\n", m->name, tiers[m->reach], word_for(m, c), (long long)c->seconds,
+        (void)printf("%-24s %-9s %-12s %6.1f s  %s\n", m->name, tiers[m->reach], word_for(m, c), (double)c->msec / 1000,
                      c->is_caught ? c->by : m->rule);
         (void)fflush(stdout);
 }
 
 bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t seed) {
         bool is_fine = true;
+        uint64_t start;
 
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 if (i % n_workers != worker)
                         continue;
-                catches[i].seconds = time(NULL);
+                start = crew_now_msec();
                 catches[i].is_tried = try_one(world, &mutants[i], seed, &catches[i]);
-                catches[i].seconds = time(NULL) - catches[i].seconds;
+                catches[i].msec = crew_now_msec() - start;
                 print_row(i);
                 is_fine = is_fine && catches[i].is_tried;
         }
@@ -259,7 +263,7 @@ bool mutants_run(World *world, unsigned worker, unsigned n_workers, uint32_t see
 
 /* Of those whose tier is called so; NULL: of all that are mistakes and were tried. */
 static void print_sum(const char *tier) {
-        size_t n = 0, n_killed = 0;
+        Count c = {.tier = "mutants"};
 
         for (size_t i = 0; i < N_MUTANTS; i++) {
                 MutantReach reach = mutants[i].reach;
@@ -267,14 +271,26 @@ static void print_sum(const char *tier) {
 
                 if (!is_mistake || (tier != NULL && strcmp(tier, tiers[reach]) != 0))
                         continue;
-                n++;
-                n_killed += catches[i].is_caught;
+                c.n_points++;
+                c.n_states += catches[i].is_caught;
+                c.msec += catches[i].msec;
         }
-        (void)printf("mutants killed %zu/%zu%s%s\n", n_killed, n, tier != NULL ? " by " : "", tier != NULL ? tier : "");
+        c.n_failures = c.n_points - c.n_states;
+        (void)snprintf(c.row, sizeof c.row, "%s", tier != NULL ? tier : "");
+        if (tier != NULL)
+                count_write(&c);
+        (void)printf("mutants killed %" PRIu64 "/%" PRIu64 "%s%s\n", c.n_states, c.n_points, tier != NULL ? " by " : "",
+                     tier != NULL ? tier : "");
+}
+
+const char *mutant_tier(unsigned i) {
+        static const char *const names[] = {"kill", "two", "disk", "power", "unit"};
+
+        return i < sizeof names / sizeof *names ? names[i] : NULL;
 }
 
 bool mutants_report(void) {
-        static const char *const shown[] = {"kill", "two", "disk", "power", "unit"};
+        const char *tier;
         bool is_fine = true;
 
         for (size_t i = 0; i < N_MUTANTS; i++) {
@@ -283,8 +299,8 @@ bool mutants_report(void) {
 
                 is_fine = is_fine && is_as_it_should(m, c);
         }
-        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
-                print_sum(shown[i]);
+        for (unsigned i = 0; (tier = mutant_tier(i)) != NULL; i++)
+                print_sum(tier);
         print_sum(NULL);
         return is_fine;
 }

@@ -25,6 +25,8 @@ typedef struct Mutant {
 } Mutant;
 
 const Mutant *mutant_find(const char *name);
+/* The i-th of the tiers by which mistakes are noticed; NULL: there are no more. */
+const char *mutant_tier(unsigned i);
 /* Makes a sweep run with it. */
 void mutant_aim(const Mutant *mutant, SweepOptions *options);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/counts.h"
 #include "tests/crash/cut.h"
 #include "tests/crash/mutants.h"
 #include "tests/crash/seed.h"
@@ -221,6 +222,41 @@ static void add(CutResult *sum, const CutResult *r) {
         sum->depth = r->depth > sum->depth ? r->depth : sum->depth;
 }
 
+static void keep(Count *c, const char *tier, const char *flow) {
+        (void)snprintf(c->tier, sizeof c->tier, "%s", tier);
+        (void)snprintf(c->row, sizeof c->row, "%s", flow);
+        count_write(c);
+}
+
+/* What is cut in recovery takes its time from the flow's. */
+static void keep_row(const Power *p, const char *flow, const CutResult *r, uint64_t msec) {
+        const CutOptions *o = &p->cut;
+        Count lint = {.n_points = r->n_events,
+                      .n_states = 1 + r->n_kills,
+                      .n_failures = r->n_findings,
+                      .msec = msec,
+                      .is_sample = o->killed < 100};
+        Count power = {.n_points = r->n_events,
+                       .n_states = r->n_states,
+                       .n_failures = r->n_findings + r->n_failures,
+                       .msec = msec,
+                       .is_sample = o->sample < 100};
+        Count nested = {.n_points = r->n_recoveries,
+                        .n_states = r->n_nested_states,
+                        .n_classes = r->n_nested_classes,
+                        .n_left = r->n_left,
+                        .is_sample = r->n_left > 0};
+
+        if (o->mutant != NULL || o->only != 0)
+                return;
+        if (p->is_lint)
+                keep(&lint, "lint", flow);
+        else
+                keep(&power, "power", flow);
+        if (o->nested && !p->is_lint)
+                keep(&nested, "nested", flow);
+}
+
 static bool report(const Power *p) {
         CutResult all = {0};
         bool is_fine = true;
@@ -232,6 +268,7 @@ static bool report(const Power *p) {
                 if (p->flow != NULL && p->flow != &flows[i])
                         continue;
                 is_fine = is_fine && total->is_done;
+                keep_row(p, flows[i].name, &total->result, total->msec);
                 add(&all, &total->result);
                 msec += total->msec;
         }

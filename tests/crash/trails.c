@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "tests/crash/counts.h"
 #include "tests/crash/judge.h"
 
 enum { LINE_SIZE = 1024, CANNOT_RUN = 77, KILLED = 128 + 9 };
@@ -98,5 +99,10 @@ int main(int argc, char **argv) {
         (void)fclose(file);
         (void)printf("trails: %u schedules, %u of %u crashes struck, %u failures\n", totals.n_schedules,
                      totals.n_struck, totals.n_crashes, totals.n_failures);
+        count_write(&(Count){.tier = "trails",
+                             .row = "all",
+                             .n_points = totals.n_schedules,
+                             .n_states = totals.n_struck,
+                             .n_failures = totals.n_failures});
         return is_fine && totals.n_schedules > 0 && totals.n_struck > 0 && totals.n_failures == 0 ? 0 : 1;
 }
