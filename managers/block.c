@@ -147,6 +147,10 @@ typedef struct Edit {
         const char *path, *staged, *text;
 } Edit;
 
+static bool is_same_content(const char *a, size_t n_a, const char *b, size_t n_b) {
+        return n_a == n_b && (n_a == 0 || (a && b && memcmp(a, b, n_a) == 0));
+}
+
 /* The very file that was read, as it was read: neither written to nor replaced since. */
 static int is_displaced_as_read(const Host *host, const Edit *e, bool *ret, Error *err) {
         _cleanup_free_ char *met = NULL;
@@ -159,11 +163,12 @@ static int is_displaced_as_read(const Host *host, const Edit *e, bool *ret, Erro
                 return r;
         const struct stat *was = &e->f->st;
         *ret = st.st_ino == was->st_ino && st.st_mode == was->st_mode && st.st_uid == was->st_uid &&
-               st.st_gid == was->st_gid && n_met == e->f->size && memcmp(met, e->f->text, n_met) == 0;
+               st.st_gid == was->st_gid && is_same_content(met, n_met, e->f->text, e->f->size);
         return 0;
 }
 
-/* Somebody wrote before the exchange, and somebody behind it, to what had been published: the first is at its place again, the second is kept beside it. */
+/* Somebody wrote before the exchange, and somebody behind it, to what had been published: the first is at its place
+ * again, the second is kept beside it. */
 static int keep_aside(const Host *host, const Edit *e, Error *err) {
         _cleanup_free_ char *kept = text_format("%s.edited-%llu-%u", e->path, (unsigned long long)host->tx, host->step);
         int r = kept ? fs_publish_new(host->root, e->staged, kept, err) : error_no_memory(err);
@@ -182,7 +187,7 @@ static int take_back(const Host *host, const Edit *e, const Value *args, Error *
                 r = fs_read(host->root, e->staged, BLOCK_FILE_MAX, &met, &n_met, err);
         if (r < 0)
                 return r;
-        if (n_met != strlen(e->text) || memcmp(met, e->text, n_met) != 0)
+        if (!is_same_content(met, n_met, e->text, strlen(e->text)))
                 return keep_aside(host, e, err);
         r = fs_unlink_durably(host->root, e->staged, err);
         return r < 0 ? r : foreign(args, err);
