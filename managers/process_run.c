@@ -194,7 +194,11 @@ int process_stop(const Host *host, const char *service, uint64_t stop_timeout_us
         if (memcmp(p.boot, host->boot, sizeof(p.boot)) == 0) {
                 Session s = {.leader = p.pid, .is_known = procfs_is_alive(p.pid, p.start_time)};
                 (void)snprintf(s.variable, sizeof(s.variable), "PAWL_RUN=%s", p.run);
-                r = s.is_known && !p.is_ending ? proc_file_set_ending(host, service, err) : 0;
+                r = s.is_known && !p.is_ending && !mutant_is("forgotten-before-ended")
+                            ? proc_file_set_ending(host, service, err)
+                            : 0;
+                if (r == 0 && mutant_is("forgotten-before-ended"))
+                        r = proc_file_remove(host, service, err);
                 if (r == 0)
                         r = session_end(host, &s, stop_timeout_usec, err);
                 if (r == 0)

@@ -151,13 +151,15 @@ static int make(const Host *host, const Value *args, const char *staged, Found *
         r = ret->mark.by ? tree_build(host, args, &to, &ret->mark, err) : error_no_memory(err);
         if (r == 0)
                 r = check_entry(host, args, staged, err);
-        if (r == 0)
+        if (r == 0 && !mutant_is("release-before-content"))
                 r = fs_sync_tree(host->root, staged, err);
         if (r == 0) {
                 r = fs_publish_new(host->root, staged, path_of(args), err);
                 if (r == -EEXIST)
                         r = foreign(args, -ESTALE, ERR_FOREIGN, err);
         }
+        if (r == 0 && mutant_is("release-before-content"))
+                r = fs_sync_tree(host->root, path_of(args), err);
         if (r < 0)
                 (void)fs_remove_tree(host->root, staged, NULL);
         return r;

@@ -155,6 +155,17 @@ static bool try_power(const Mutant *mutant, Catch *ret) {
         return judge_status(run_beside(program, words, NULL, NULL), program, flow, ret);
 }
 
+/* A mistake that the recordings do not show: its disks have to be judged. */
+static bool try_cut(const Mutant *mutant, Catch *ret) {
+        char program[] = "crash.power", classes[] = "--classes", all[] = "100", first[] = "--first",
+             flag[] = "--mutant", name[64], flow_flag[] = "--flow", flow[64];
+        char *words[] = {program, classes, all, first, flag, name, flow_flag, flow, NULL};
+
+        (void)snprintf(name, sizeof name, "%s", mutant->name);
+        (void)snprintf(flow, sizeof flow, "%s", mutant->flows);
+        return judge_status(run_beside(program, words, NULL, NULL), program, flow, ret);
+}
+
 /* A test that fails anyhow notices nothing. Several mistakes have the same test: it is asked once. */
 static bool is_sound(char *name) {
         enum { TESTS_MAX = 64 };
@@ -199,6 +210,8 @@ static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *re
                 return try_disk(mutant, ret);
         case MUTANT_POWER:
                 return try_power(mutant, ret);
+        case MUTANT_CUT:
+                return try_cut(mutant, ret);
         case MUTANT_UNIT:
                 return try_unit(mutant, ret);
         case MUTANT_RUN:
@@ -215,7 +228,7 @@ static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *re
 /* clang-format off */
 static const char *const tiers[] = {
         [MUTANT_RUN] = "kill",  [MUTANT_RECOVER] = "kill", [MUTANT_BOTH] = "kill",           [MUTANT_TWO] = "two",
-        [MUTANT_DISK] = "disk", [MUTANT_POWER] = "power", [MUTANT_UNIT] = "unit",    [MUTANT_HARMLESS] = "harmless",
+        [MUTANT_DISK] = "disk", [MUTANT_POWER] = "power", [MUTANT_CUT] = "cut", [MUTANT_UNIT] = "unit",    [MUTANT_HARMLESS] = "harmless",
 };
 /* clang-format on */
 

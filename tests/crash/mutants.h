@@ -11,7 +11,8 @@ typedef enum MutantReach {
         MUTANT_BOTH,    /* these three: noticed by the sweep of crash.kill */
         MUTANT_TWO,     /* shows only when two pawls meet: crash.two knows the scenario */
         MUTANT_DISK,    /* shows only when a real file system is cut: crash.disk */
-        MUTANT_POWER,   /* shows only on a disk that is weaker than any: the lint of crash.power, after kills as well */
+        MUTANT_POWER,   /* by the lint of crash.power */
+        MUTANT_CUT,     /* shows only on a disk that is weaker than any: the lint of crash.power, after kills as well */
         MUTANT_UNIT,    /* a unit test fails with it */
         MUTANT_HARMLESS, /* no mistake: it must make no difference */
 } MutantReach;
