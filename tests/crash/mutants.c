@@ -228,7 +228,7 @@ static bool try_one(World *world, const Mutant *mutant, uint32_t seed, Catch *re
 /* clang-format off */
 static const char *const tiers[] = {
         [MUTANT_RUN] = "kill",  [MUTANT_RECOVER] = "kill", [MUTANT_BOTH] = "kill",           [MUTANT_TWO] = "two",
-        [MUTANT_DISK] = "disk", [MUTANT_POWER] = "power", [MUTANT_CUT] = "cut", [MUTANT_UNIT] = "unit",    [MUTANT_HARMLESS] = "harmless",
+        [MUTANT_DISK] = "disk", [MUTANT_POWER] = "power", [MUTANT_CUT] = "power", [MUTANT_UNIT] = "unit",    [MUTANT_HARMLESS] = "harmless",
 };
 /* clang-format on */
 
