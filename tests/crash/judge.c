@@ -313,7 +313,7 @@ static bool works_again(View *v) {
         if (v->is_after && (flow->flags & FLOW_REPEATS) == 0)
                 return true;
         world_pawl(v->judge->world, flow->command, NULL, &run);
-        if (run.status != (v->is_after ? 0 : flow->status) && !(may_be_held && run.status == 0))
+        if (run.status != (v->is_after ? 0 : flow->status) && !(may_be_held && run.status == 7))
                 return object(v, "\"%s\" afterwards: exit status %d: %.1500s", flow->command, run.status, run.output);
         v->is_after = true;
         return files_are_right(v) && right_one_runs(v);
