@@ -147,7 +147,7 @@ BEGIN {
         home("^lmdb[.]h$", "^journal/store[.]c$", "journal/store.c")
         home("^curl/", "^managers/http_(url|wire)[.]c$", "managers/http_url.c and http_wire.c")
         home("^sodium([.]h$|/)", "^core/base/(digest|seal|signature)[.]c$", "core/base/digest.c, seal.c and signature.c")
-        home("^cbor([.]h$|/)", "^core/base/cbor[.]c$", "core/base/cbor.c")
+        home("^cbor([.]h$|/)", "^core/base/cbor(_decode)?[.]c$", "core/base/cbor.c and cbor_decode.c")
         home("^jansson[.]h$", "^core/base/json[.]c$", "core/base/json.c")
         home("^yaml[.]h$", "^core/(spec_)?yaml[.]c$", "core/yaml.c")
         home("^archive(_entry)?[.]h$", "^managers/archive[.]c$", "managers/archive.c")
