@@ -4,36 +4,23 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "tests/lib/rooted.h"
+#include "managers/manager.h"
 
 extern const Manager manager_directory;
+
+#define SUBJECT manager_directory
+#include "tests/unit/manager_fixture.h"
 
 #define PARENT "var/lib/pawl-data"
 #define PATH PARENT "/web"
 
-typedef struct Fixture {
-        Rooted rooted;
-        Error err;
-        Value *args, *before;
-        StepResult result;
-} Fixture;
-
-static const char *at(Fixture *f, const char *path) {
-        char name[256];
-        (void)snprintf(name, sizeof(name), "root/%s", path);
-        return rooted_path(&f->rooted, name);
-}
-
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        rooted_init(&f->rooted, NULL);
+        Fixture *f = fixture_new();
         rooted_write(&f->rooted, "root/" PARENT "/x", "", 0, 0644);
         f->args = value_new_map();
         assert_int_equal(value_set_text(f->args, "path", PATH, NULL), 0);
@@ -45,36 +32,8 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        value_free(f->args);
-        value_free(f->before);
-        step_result_done(&f->result);
-        rooted_done(&f->rooted);
-        free(f);
+        fixture_free(f);
         return 0;
-}
-
-static void capture(Fixture *f) {
-        f->before = value_free(f->before);
-        assert_int_equal(manager_directory.capture(&f->rooted.host, f->args, &f->before, &f->err), 0);
-        assert_int_equal(field_check(manager_directory.before, f->before, "directory", &f->err), 0);
-}
-
-static int apply(Fixture *f) {
-        return manager_directory.apply(&f->rooted.host, f->args, f->before, &f->result, &f->err);
-}
-
-static int revert(Fixture *f) {
-        return manager_directory.revert(&f->rooted.host, f->args, f->before, &f->err);
-}
-
-static Probe probe(Fixture *f) {
-        Probe p = PROBE_UNREACHABLE;
-        assert_int_equal(manager_directory.probe(&f->rooted.host, f->args, f->before, &p, &f->err), 0);
-        return p;
-}
-
-static int verify(Fixture *f) {
-        return manager_directory.verify(&f->rooted.host, f->args, NULL, &f->err);
 }
 
 static mode_t mode_of(Fixture *f) {

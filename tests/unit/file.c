@@ -19,9 +19,12 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/rooted.h"
+#include "managers/manager.h"
 
 extern const Manager manager_file;
+
+#define SUBJECT manager_file
+#include "tests/unit/manager_fixture.h"
 
 #define DIR "etc/pawl/web"
 #define PATH DIR "/env"
@@ -30,14 +33,6 @@ extern const Manager manager_file;
 #define OLD "PORT=3000\n"
 #define NEW "PORT=3001\n"
 #define THEIRS "PORT=22\n"
-
-typedef struct Fixture {
-        Rooted rooted;
-        Error err;
-        Value *args, *before;
-        StepResult result;
-        ino_t inode; /* of the captured file */
-} Fixture;
 
 static bool cannot_exchange;
 static void (*at_rename)(Fixture *f, int nth); /* called before the nth renameat2 */
@@ -52,12 +47,6 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
                 return -1;
         }
         return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
-}
-
-static const char *at(Fixture *f, const char *path) {
-        char name[256];
-        (void)snprintf(name, sizeof(name), "root/%s", path);
-        return rooted_path(&f->rooted, name);
 }
 
 static void put(Fixture *f, const char *path, const char *text, mode_t mode) {
@@ -98,8 +87,7 @@ static int n_entries(Fixture *f) {
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        rooted_init(&f->rooted, NULL);
+        Fixture *f = fixture_new();
         rooted_write(&f->rooted, "root/" DIR "/x", "", 0, 0644);
         assert_int_equal(unlink(at(f, DIR "/x")), 0);
         f->args = value_new_map();
@@ -119,41 +107,8 @@ static int teardown(void **state) {
         Fixture *f = *state;
         at_rename = NULL;
         cannot_exchange = false;
-        value_free(f->args);
-        value_free(f->before);
-        step_result_done(&f->result);
-        rooted_done(&f->rooted);
-        free(f);
+        fixture_free(f);
         return 0;
-}
-
-static void capture(Fixture *f) {
-        f->before = value_free(f->before);
-        assert_int_equal(manager_file.capture(&f->rooted.host, f->args, &f->before, &f->err), 0);
-        assert_int_equal(field_check(manager_file.before, f->before, "file", &f->err), 0);
-}
-
-static int apply(Fixture *f) {
-        step_result_done(&f->result);
-        return manager_file.apply(&f->rooted.host, f->args, f->before, &f->result, &f->err);
-}
-
-static int revert(Fixture *f) {
-        return manager_file.revert(&f->rooted.host, f->args, f->before, &f->err);
-}
-
-static Probe probe(Fixture *f) {
-        Probe p = PROBE_UNREACHABLE;
-        assert_int_equal(manager_file.probe(&f->rooted.host, f->args, f->before, &p, &f->err), 0);
-        return p;
-}
-
-static int verify(Fixture *f) {
-        return manager_file.verify(&f->rooted.host, f->args, f->result.facts, &f->err);
-}
-
-static int tidy(Fixture *f) {
-        return manager_file.tidy(&f->rooted.host, f->args, f->before, &f->err);
 }
 
 static void with_old(Fixture *f) {

@@ -14,22 +14,17 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/rooted.h"
+#include "managers/manager.h"
 
 extern const Manager manager_link;
+
+#define SUBJECT manager_link
+#include "tests/unit/manager_fixture.h"
 
 #define DIR "opt/pawl/web"
 #define PATH DIR "/current"
 #define STAGED DIR "/.pawl-7-3"
 #define CONFLICT DIR "/current.pawl-conflict"
-
-typedef struct Fixture {
-        Rooted rooted;
-        Error err;
-        Value *args, *before;
-        StepResult result;
-        ino_t inode; /* of the captured link */
-} Fixture;
 
 static bool cannot_exchange;
 static const char *edited; /* before the next renameat2, somebody points this path elsewhere */
@@ -45,12 +40,6 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
                 return -1;
         }
         return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
-}
-
-static const char *at(Fixture *f, const char *path) {
-        char name[256];
-        (void)snprintf(name, sizeof(name), "root/%s", path);
-        return rooted_path(&f->rooted, name);
 }
 
 static void point(Fixture *f, const char *path, const char *target) {
@@ -74,8 +63,7 @@ static int n_entries(Fixture *f) {
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        rooted_init(&f->rooted, NULL);
+        Fixture *f = fixture_new();
         rooted_write(&f->rooted, "root/" DIR "/x", "", 0, 0644);
         assert_int_equal(unlink(at(f, DIR "/x")), 0);
         f->args = value_new_map();
@@ -92,41 +80,8 @@ static int teardown(void **state) {
         Fixture *f = *state;
         cannot_exchange = false;
         edited = NULL;
-        value_free(f->args);
-        value_free(f->before);
-        step_result_done(&f->result);
-        rooted_done(&f->rooted);
-        free(f);
+        fixture_free(f);
         return 0;
-}
-
-static void capture(Fixture *f) {
-        f->before = value_free(f->before);
-        assert_int_equal(manager_link.capture(&f->rooted.host, f->args, &f->before, &f->err), 0);
-        assert_int_equal(field_check(manager_link.before, f->before, "link", &f->err), 0);
-}
-
-static int apply(Fixture *f) {
-        step_result_done(&f->result);
-        return manager_link.apply(&f->rooted.host, f->args, f->before, &f->result, &f->err);
-}
-
-static int revert(Fixture *f) {
-        return manager_link.revert(&f->rooted.host, f->args, f->before, &f->err);
-}
-
-static Probe probe(Fixture *f) {
-        Probe p = PROBE_UNREACHABLE;
-        assert_int_equal(manager_link.probe(&f->rooted.host, f->args, f->before, &p, &f->err), 0);
-        return p;
-}
-
-static int verify(Fixture *f) {
-        return manager_link.verify(&f->rooted.host, f->args, f->result.facts, &f->err);
-}
-
-static int tidy(Fixture *f) {
-        return manager_link.tidy(&f->rooted.host, f->args, f->before, &f->err);
 }
 
 static void with_old(Fixture *f) {

@@ -8,31 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "tests/lib/rooted.h"
+#include "managers/manager.h"
 
 extern const Manager manager_purge, manager_trash;
+
+#define SUBJECT manager_trash
+#include "tests/unit/manager_fixture.h"
 
 #define DIR "opt/pawl"
 #define PATH DIR "/web"
 #define TRASH DIR "/.pawl-trash-7-3"
-
-typedef struct Fixture {
-        Rooted rooted;
-        Error err;
-        Value *args, *before;
-        StepResult result;
-        ino_t inode;
-} Fixture;
-
-static const char *at(Fixture *f, const char *path) {
-        char name[256];
-        (void)snprintf(name, sizeof(name), "root/%s", path);
-        return rooted_path(&f->rooted, name);
-}
 
 static void put(Fixture *f, const char *path, const char *text) {
         char name[256];
@@ -51,8 +39,7 @@ static int n_entries(Fixture *f) {
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        rooted_init(&f->rooted, NULL);
+        Fixture *f = fixture_new();
         put(f, DIR "/other", "");
         f->args = value_new_map();
         assert_int_equal(value_set_text(f->args, "path", PATH, NULL), 0);
@@ -64,18 +51,8 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        value_free(f->args);
-        value_free(f->before);
-        step_result_done(&f->result);
-        rooted_done(&f->rooted);
-        free(f);
+        fixture_free(f);
         return 0;
-}
-
-static void capture(Fixture *f) {
-        f->before = value_free(f->before);
-        assert_int_equal(manager_trash.capture(&f->rooted.host, f->args, &f->before, &f->err), 0);
-        assert_int_equal(field_check(manager_trash.before, f->before, "trash", &f->err), 0);
 }
 
 static void with_tree(Fixture *f) {
@@ -88,24 +65,6 @@ static void with_file(Fixture *f) {
         put(f, PATH, "log");
         f->inode = inode_of(f, PATH);
         capture(f);
-}
-
-static int apply(Fixture *f) {
-        return manager_trash.apply(&f->rooted.host, f->args, f->before, &f->result, &f->err);
-}
-
-static int revert(Fixture *f) {
-        return manager_trash.revert(&f->rooted.host, f->args, f->before, &f->err);
-}
-
-static Probe probe(Fixture *f) {
-        Probe p = PROBE_UNREACHABLE;
-        assert_int_equal(manager_trash.probe(&f->rooted.host, f->args, f->before, &p, &f->err), 0);
-        return p;
-}
-
-static int tidy(Fixture *f) {
-        return manager_trash.tidy(&f->rooted.host, f->args, f->before, &f->err);
 }
 
 static void check_back_and_forth(Fixture *f) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The managers "tree" and "release": a release is there whole, or not at all. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,24 +12,19 @@
 #include <archive_entry.h>
 #include <cmocka.h>
 
+#include "managers/manager.h"
 #include "managers/sources.h"
 #include "managers/tree_mark.h"
-#include "tests/lib/rooted.h"
 
 extern const Manager manager_tree;
 
+#define SUBJECT manager_tree
+#include "tests/unit/manager_fixture.h"
+
 #define RELEASES "opt/pawl/web/releases"
 
-typedef struct Fixture {
-        Rooted rooted;
-        Error err;
-        Value *args, *before;
-        StepResult result;
-} Fixture;
-
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        rooted_init(&f->rooted, NULL);
+        Fixture *f = fixture_new();
         rooted_write(&f->rooted, "root/" RELEASES "/keep", "", 0, 0644);
         *state = f;
         return 0;
@@ -38,11 +32,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        value_free(f->args);
-        value_free(f->before);
-        step_result_done(&f->result);
-        rooted_done(&f->rooted);
-        free(f);
+        fixture_free(f);
         return 0;
 }
 
@@ -60,31 +50,6 @@ static void args_for(Fixture *f, const char *from, const char *sha256, const cha
 static void program(Fixture *f, const char *content) {
         rooted_write(&f->rooted, "web-v1", content, strlen(content), 0644);
         args_for(f, rooted_path(&f->rooted, "web-v1"), hex_of(content, strlen(content)), "program");
-}
-
-static void capture(Fixture *f) {
-        f->before = value_free(f->before);
-        assert_int_equal(manager_tree.capture(&f->rooted.host, f->args, &f->before, &f->err), 0);
-        assert_int_equal(field_check(manager_tree.before, f->before, "tree", &f->err), 0);
-}
-
-static int apply(Fixture *f) {
-        step_result_done(&f->result);
-        return manager_tree.apply(&f->rooted.host, f->args, f->before, &f->result, &f->err);
-}
-
-static int revert(Fixture *f) {
-        return manager_tree.revert(&f->rooted.host, f->args, f->before, &f->err);
-}
-
-static Probe probe(Fixture *f) {
-        Probe p = PROBE_UNREACHABLE;
-        assert_int_equal(manager_tree.probe(&f->rooted.host, f->args, f->before, &p, &f->err), 0);
-        return p;
-}
-
-static int verify(Fixture *f) {
-        return manager_tree.verify(&f->rooted.host, f->args, f->result.facts, &f->err);
 }
 
 /* Nothing but what the fixture put there. */
