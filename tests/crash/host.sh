@@ -13,7 +13,7 @@ usage() {
         cat <<'END'
 usage: host.sh [OPTION]...
   --flow NAME      only cuts in this flow; --list shows them
-  --cuts N         so many cuts (6)
+  --cuts N         so many cuts (5)
   --full           every place of every flow, half of them with losses; one in four of the boots is cut in turn
   --at N           only the cut before record N; with --loss S, what was not flushed is lost by that seed
   --seed S         which cuts, and what is lost in them
@@ -33,6 +33,7 @@ fi
 [ $# -eq 0 ] || [ "$1" != --inside ] || shift
 . "$SRC/tests/lib/system.sh"
 . "$SRC/tests/lib/machine.sh"
+. "$SRC/tests/lib/cuts.sh"
 need mkfs.ext4 nginx curl
 { [ -e /dev/fuse ] && [ -e /dev/loop-control ]; } || skip "there is no FUSE, or there are no loop devices"
 
@@ -48,7 +49,7 @@ purge    0 remove web --purge --yes'
 n_flows=$(echo "$flows" | wc -l)
 flow_name() { echo "$flows" | sed -n "$1s/ .*//p"; }
 
-only='' n_cuts=6 at='' loss=0 again='' mutant='' is_full=no
+only='' n_cuts=5 at='' loss=0 again='' mutant='' is_full=no
 seed=${PAWL_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 while [ $# -gt 0 ]; do
         case $1 in
@@ -254,7 +255,7 @@ boot_and_judge() {
 
 # The cut before record N, with what is lost by seed S, and whether the boot behind it is cut as well, by that seed.
 cut() {
-        n=$1 loss=$2 nested=$3 begun=$(date +%s)
+        n=$1 loss=$2 nested=$3 begun=$(date +%s%N)
         place="cut before record $n of $n_records$([ "$loss" -eq 0 ] || echo ", what was not flushed lost or torn by seed $loss")"
         ask marks "$n"
         told=${value##* }
@@ -271,7 +272,7 @@ cut() {
         boot_and_judge "$flow, $place" || kept_cut "$n" "$loss"
         [ "$nested" -eq 0 ] || cut_boot "$nested"
         power_off
-        echo "$flow $((nested != 0)) $n_failed $(($(date +%s) - begun))" >>results
+        echo "$flow $((nested != 0)) $n_failed $((($(date +%s%N) - begun) / 1000000))" >>results
 }
 # The boot of a cut that failed is not cut.
 kept_cut() {
@@ -334,19 +335,7 @@ matters() {
         [ "$value" = yes ]
 }
 
-report() {
-        printf '%-10s %7s %7s %9s %8s\n' flow cuts twice failures seconds
-        awk '{ cuts[$1]++; twice[$1] += $2; failed[$1] += $3; seconds[$1] += $4 } END {
-                for (flow in cuts)
-                        printf "%-10s %7d %7d %9d %8d\n", flow, cuts[flow], twice[flow], failed[flow], seconds[flow]
-        }' results | sort
-        awk -v seconds="$(($(date +%s) - started))" -v seed="$seed" '{ cuts++; twice += $2; failed += $3 } END {
-                printf "%-10s %7d %7d %9d %8d\nseed %d\n", "total", cuts, twice, failed, seconds, seed
-                exit cuts == 0 || failed > 0
-        }' results
-}
-
-started=$(date +%s) n_kept=0
+n_kept=0
 states=$dir/states
 : >results
 if [ -n "$again" ]; then
@@ -366,4 +355,4 @@ choose >chosen
 while read -r n loss nested <&7; do
         if matters; then cut "$n" "$loss" "$nested"; fi
 done 7<chosen
-report
+cuts_report host results "$seed" "$is_full"

@@ -23,6 +23,7 @@ END
 : "${PAWL:=$BUILD/pawl}" "${PAWL_TESTING:=$BUILD/pawl-plain}"
 export SRC BUILD PAWL PAWL_TESTING
 . "$SRC/tests/lib/system.sh"
+. "$SRC/tests/lib/cuts.sh"
 need linux.uml mkfs.ext4 curl
 
 # name, exit status, command. The last one leads back to where the first begins. They run in the folder of the programs.
@@ -145,18 +146,6 @@ cut() {
         fi
 }
 
-report() {
-        printf '%-10s %7s %7s %9s %8s\n' flow cuts twice failures seconds
-        awk '{ cuts[$1]++; twice[$1] += $2; failed[$1] += $3; msec[$1] += $4 } END {
-                for (flow in cuts)
-                        printf "%-10s %7d %7d %9d %8.1f\n", flow, cuts[flow], twice[flow], failed[flow], msec[flow] / 1000
-        }' "$dir/results" | sort
-        awk -v seed="$seed" '{ cuts++; twice += $2; failed += $3; msec += $4 } END {
-                printf "%-10s %7d %7d %9d %8.1f\nseed %d\n", "total", cuts, twice, failed, msec / 1000, seed
-                exit cuts == 0 || failed > 0
-        }' "$dir/results"
-}
-
 : >"$dir/results"
 if [ -n "$again" ]; then
         cp "$again"/flows "$again"/told "$again"/state.* "$work/"
@@ -183,4 +172,4 @@ while read -r twice delay <&7; do
         cut "$twice" "$delay"
         n_done=$((n_done + 1))
 done 7<"$dir/chosen"
-report
+cuts_report machine "$dir/results" "$seed" yes
