@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared things: what the services of a host have in common (nginx, users). A group of steps that writes to one does so under its lock, which is held from
+ * Shared things: what the services of a host have in common (nginx). A group of steps that writes to one does so under its lock, which is held from
  * before the group's first capture until COMMIT or the group's last UNDONE, in a reversal as well.
  *
  * Whoever holds the lock knows that every transaction with an intent on the thing that is neither committed nor undone belongs to a dead process: a living one

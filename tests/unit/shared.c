@@ -356,7 +356,7 @@ static void test_locks_are_taken_in_one_order(void **state) {
         Error why = ERROR_INIT;
         must(plan_check(p, false, err));
         must(plan_add_group(p, "user", true, &group, err));
-        must(plan_share(p, group, "users", err));
+        must(plan_share(p, group, "first", err));
         add(p, group, "files/user");
         assert_int_equal(plan_check(p, false, &why), -EINVAL);
         assert_string_equal(why.message, "the plan is not sound: step 4 takes a lock out of order");
