@@ -28,6 +28,10 @@ END
 : "${PAWL:=$BUILD/pawl}" "${PAWL_TESTING:=$BUILD/pawl-testing}"
 export SRC BUILD PAWL PAWL_TESTING
 if [ "$(id -u)" -eq 0 ] && [ "${1:-}" != --inside ]; then
+        unshare --mount --pid --fork true 2>/dev/null || {
+                echo "host: skipped: no namespaces here"
+                exit 77
+        }
         exec unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation private sh "$0" --inside "$@"
 fi
 [ $# -eq 0 ] || [ "$1" != --inside ] || shift
