@@ -16,26 +16,31 @@
 
 #define UNIT_FILE_MAX (1u << 20)
 #define ADOPTED_CONF "adopted.conf"
+#define OUTSIDE \
+        "Move what it does into the program, or into a unit of its own that runs before or behind it; then restart it and adopt it."
+#define WITHOUT "Take the line out if the program ends on SIGTERM and needs no reload; then restart it and adopt it."
 
 /* ---- What can be taken over ---------------------------------------------------------------------------------------------------------- */
 
+static int refuse_and_say(const char *unit, const char *what, const char *hint, Error *err) {
+        return error_set(err, -EOPNOTSUPP, ERR_SPEC, hint, "\"%s\" cannot be adopted: %s", unit, what);
+}
+
 static int refuse(const char *unit, const char *what, Error *err) {
-        return error_set(err, -EOPNOTSUPP, ERR_SPEC,
-                         "It stays as it is. Change its unit, or write a spec and deploy that.",
-                         "\"%s\" cannot be adopted: %s", unit, what);
+        return refuse_and_say(unit, what, "It stays as it is. Change its unit, or write a spec and deploy that.", err);
 }
 
 /* clang-format off */
 /* What must be empty, and why. */
 static const struct {
-        const char *setting, *why;
+        const char *setting, *why, *hint;
 } unheard[] = {
-        {"ExecStartPre",  "it has ExecStartPre="},
-        {"ExecStartPost", "it has ExecStartPost="},
-        {"ExecReload",    "it has ExecReload="},
-        {"ExecStop",      "it has ExecStop="},
-        {"ExecStopPost",  "it has ExecStopPost="},
-        {"TriggeredBy",   "a socket, path or timer starts it"},
+        {"ExecStartPre",  "it has ExecStartPre=",  OUTSIDE},
+        {"ExecStartPost", "it has ExecStartPost=", OUTSIDE},
+        {"ExecReload",    "it has ExecReload=",    WITHOUT},
+        {"ExecStop",      "it has ExecStop=",      WITHOUT},
+        {"ExecStopPost",  "it has ExecStopPost=",  OUTSIDE},
+        {"TriggeredBy",   "a socket, path or timer starts it", "It stays as it is: pawl starts what runs all the time."},
 };
 /* clang-format on */
 
@@ -58,10 +63,14 @@ static int check_adoptable(const char *unit, const Value *s, Error *err) {
         if (!value_get_bool(s, "running", false))
                 return refuse(unit, "it does not run", err);
         if (value_get_bool(s, "drop_ins", false))
-                return refuse(unit, "it has drop-ins; write them into its file first", err);
+                return refuse_and_say(
+                        unit, "it has drop-ins, which would be lost",
+                        "Write them into its file (\"systemctl cat\" shows them), remove them, restart it, "
+                        "then adopt it.",
+                        err);
         for (size_t i = 0; i < ELEMENTSOF(unheard); i++)
                 if (value_count(value_get(s, unheard[i].setting)) > 0)
-                        return refuse(unit, unheard[i].why, err);
+                        return refuse_and_say(unit, unheard[i].why, unheard[i].hint, err);
         if (!is_one_of(value_get_text_or(s, "Type", ""), types))
                 return refuse(unit, "it is neither of Type=simple nor of Type=exec", err);
         if (!is_one_of(value_get_text_or(s, "Restart", ""), restarts))

@@ -12,20 +12,22 @@
 
 /* ---- Covering ---------------------------------------------------------------------------------------------------- */
 
-/* A name is secret by the way it sounds, or because the spec says so. */
-static bool line_is_secret(const Value *secrets, const char *line, size_t n_name) {
+/* A name is secret by the way it sounds, because the spec says so, or because a part of it was filled in from somebody's environment. */
+static bool line_is_secret(const Value *row, const char *line, size_t n_name) {
         char name[256];
         if (n_name >= sizeof(name))
                 return true;
         memcpy(name, line, n_name);
         name[n_name] = '\0';
-        return name_is_secret(name) || value_get(secrets, name);
+        const Value *given = value_get(value_get(row, "env"), name);
+        return name_is_secret(name) || value_get(value_get(row, "secrets"), name) ||
+               (given && !value_is(given, VALUE_TEXT));
 }
 
-static int cover_line(const Value *secrets, const char *line, size_t n, Text *out, Error *err) {
+static int cover_line(const Value *row, const char *line, size_t n, Text *out, Error *err) {
         const char *equals = memchr(line, '=', n);
         _cleanup_free_ char *copy = NULL, *shown = NULL;
-        if (equals && *line != '#' && *line != ';' && line_is_secret(secrets, line, (size_t)(equals - line))) {
+        if (equals && *line != '#' && *line != ';' && line_is_secret(row, line, (size_t)(equals - line))) {
                 text_add_n(out, line, (size_t)(equals - line) + 1);
                 text_add(out, "****");
                 return 0;
@@ -38,12 +40,12 @@ static int cover_line(const Value *secrets, const char *line, size_t n, Text *ou
         return 0;
 }
 
-static int cover_env(const Value *secrets, const char *text, char **ret, Error *err) {
+static int cover_env(const Value *row, const char *text, char **ret, Error *err) {
         _cleanup_text_ Text out = {0};
         int r = 0;
         for (const char *line = text; r == 0 && *line;) {
                 size_t n = strcspn(line, "\n");
-                r = cover_line(secrets, line, n, &out, err);
+                r = cover_line(row, line, n, &out, err);
                 line += n;
                 if (*line == '\n')
                         text_add_n(&out, line++, 1);
@@ -67,7 +69,7 @@ static int read_shown(Engine *e, const Value *row, InspectKind kind, const char 
         if (r < 0)
                 return r;
         if (kind == INSPECT_ENV)
-                r = cover_env(value_get(row, "secrets"), raw, ret, err);
+                r = cover_env(row, raw, ret, err);
         else
                 *ret = kind == INSPECT_SECRET ? strdup("****\n") : text_redact(raw);
         wipe(raw, size);

@@ -225,8 +225,17 @@ static int check_places(const SpecNode *node, const char *text, Error *err) {
         return 0;
 }
 
+/* A line of a unit file has no quotes around it: what stands at its end belongs to it or not, and a backslash joins the next one. */
+static bool is_line_of_unit(const char *text) {
+        size_t n = strlen(text);
+        return n > 0 && !strchr(" \t\\", text[n - 1]) && !strpbrk(text, "\n\r");
+}
+
 static int read_workdir(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         int r = text[0] != '/' && text[0] != '{' ? 1 : check_places(node, text, err);
+        if (r == 0 && !is_line_of_unit(text))
+                return spec_refuse(node, "systemd would read another one.", err,
+                                   "\"%s\" cannot end in a blank or a backslash, nor have several lines", node->path);
         return r != 0 ? r : read_text(node, key, text, ret, err);
 }
 

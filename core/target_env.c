@@ -53,11 +53,22 @@ static int fill_reference(const char *p, const char *end, Text *out, Error *err)
         return 0;
 }
 
-/* 1: there was something to fill in, *ret is the whole as a secret. */
+/* "$${NAME}" stands for "${NAME}" itself. */
+static bool is_literal(const char *p) {
+        return p[0] == '$' && reference_end(p + 1);
+}
+
+/* 1: there was something to fill in, *ret is the whole as a secret; or something written twice, then it is not. */
 static int fill_value(const char *text, Value **ret, Error *err) {
         _cleanup_text_ Text out = {0};
-        size_t n = 0;
+        size_t n = 0, n_literal = 0;
         for (const char *p = text; *p;) {
+                if (is_literal(p)) {
+                        text_add(&out, "${");
+                        p += strlen("$${");
+                        n_literal++;
+                        continue;
+                }
                 const char *end = reference_end(p);
                 if (!end) {
                         text_add_n(&out, p++, 1);
@@ -69,10 +80,11 @@ static int fill_value(const char *text, Value **ret, Error *err) {
                 n++;
                 p = end + 1;
         }
-        if (n == 0)
+        if (n + n_literal == 0)
                 return 0;
         _cleanup_free_ char *whole = text_take(&out);
-        *ret = whole ? value_new_secret(whole, strlen(whole)) : NULL;
+        if (whole)
+                *ret = n > 0 ? value_new_secret(whole, strlen(whole)) : value_new_text(whole);
         return *ret ? 1 : error_no_memory(err);
 }
 

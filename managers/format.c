@@ -48,6 +48,13 @@ const char *format_of_url(const char *url) {
         return "program";
 }
 
+int format_check_name(const char *name, const char *format, Error *err) {
+        if (strcmp(format, "program") != 0 || strcmp(format_of_url(name), "program") == 0)
+                return 0;
+        return error_set(err, -EBADMSG, ERR_ARTIFACT, "Make it again; a program has to have another name.",
+                         "it is called an archive and is none");
+}
+
 int format_of_fd(int fd, const char *what, const char **ret, Error *err) {
         char head[512];
         ssize_t n = pread(fd, head, sizeof(head), 0);

@@ -25,6 +25,8 @@ static int resolve_file(const Host *host, int fd, const char *path, uint64_t max
         _cleanup_stream_ Stream s = STREAM_INIT;
         int r = format_of_fd(fd, path, &ret->format, err);
         if (r == 0)
+                r = format_check_name(path, ret->format, err);
+        if (r == 0)
                 r = stream_begin(&s, -1, err);
         if (r == 0)
                 r = stream_copy(host, fd, &s, max, path, err);

@@ -91,6 +91,8 @@ static int resolve_download(const Host *host, const Value *spec, Value **ret_fac
         int r = source_download(host, &download, &got, ret_prefetched, err);
         if (r == 0)
                 r = format_of_fd(ret_prefetched->fd, url, &format, err);
+        if (r == 0 && (r = format_check_name(url, format, err)) < 0)
+                r = error_context(err, r, "\"%s\"", url);
         if (r == 0)
                 r = source_facts_make(&(SourceFacts){got.sha256, format, url, got.etag, got.last_modified,
                                                      (int64_t)got.size},

@@ -238,12 +238,21 @@ bool utf8_is_valid(const char *s, size_t n) {
         return true;
 }
 
+static bool is_control(uint32_t c) {
+        return (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0);
+}
+
+/* U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 change the direction of the text around them: with them a name reads as another. */
+static bool is_direction(uint32_t c) {
+        return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 bool text_is_clean(const char *s, size_t n) {
         const unsigned char *p = (const unsigned char *)s;
         for (size_t i = 0; i < n;) {
                 uint32_t c = 0;
                 size_t length = utf8_next(p + i, n - i, &c);
-                if (length == 0 || (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0))
+                if (length == 0 || is_control(c))
                         return false;
                 i += length;
         }
@@ -254,8 +263,7 @@ void text_clean(char *s) {
         for (size_t i = 0, n = strlen(s); i < n;) {
                 uint32_t c = 0;
                 size_t length = utf8_next((const unsigned char *)s + i, n - i, &c);
-                bool is_control = (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0);
-                if (length == 0 || is_control)
+                if (length == 0 || is_control(c))
                         memset(s + i, '?', length = MAX(length, (size_t)1));
                 i += length;
         }
@@ -267,8 +275,7 @@ char *text_escape_terminal(const char *s, size_t n, bool is_utf8) {
         for (size_t i = 0, length; i < n; i += length) {
                 uint32_t c = 0;
                 length = utf8_next(p + i, n - i, &c);
-                bool is_shown =
-                        length > 0 && (c >= 0x20 || c == '\t' || c == '\n') && (c < 0x7f || (c >= 0xa0 && is_utf8));
+                bool is_shown = length > 0 && !is_control(c) && !is_direction(c) && (c < 0x7f || is_utf8);
                 length = MAX(length, (size_t)1);
                 if (is_shown)
                         text_add_n(&t, s + i, length);

@@ -46,8 +46,8 @@ void text_clean(char *s);
 bool text_is_clean(const char *s, size_t n);
 
 /*
- * For a terminal, which obeys what it is shown: control characters but tab and newline (C0, DEL, and C1 also as UTF-8) and every byte that is not part of
- * valid UTF-8 become \xNN. Without is_utf8 (the terminal's) every byte above 0x7f does. New text, or NULL.
+ * For a terminal, which obeys what it is shown: control characters but tab and newline (C0, DEL, and C1 also as UTF-8), those that change the direction of
+ * text, and every byte that is not part of valid UTF-8 become \xNN. Without is_utf8 (the terminal's) every byte above 0x7f does. New text, or NULL.
  */
 char *text_escape_terminal(const char *s, size_t n, bool is_utf8);
 

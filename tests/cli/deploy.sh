@@ -102,3 +102,31 @@ if command -v busybox >/dev/null && busybox httpd --help 2>/dev/null >&2; then
         has out '✓ app v1 deployed'
         check "what was fetched answers" test "$(answer app)" = "hello from v1"
 fi
+
+# What is called an archive and is none would be taken for a program.
+cp "$FILES/web-v1" "$FILES/late.tar.gz"
+run deploy "$FILES/late.tar.gz"
+status 1
+out </dev/null
+err <<'END'
+pawl: the source "DIR/files/late.tar.gz": it is called an archive and is none
+  try: Make it again; a program has to have another name.
+END
+check "nothing is left of it" test ! -e "$ROOT/opt/pawl/late"
+
+# What is filled in, and what stands for itself.
+cat >quoted.yaml <<'END'
+pawl: 1
+version: v1
+source: files/web-v1
+runtime: {exec: [quoted]}
+env: {LITERAL: 'a $${HOME} $$ $${', FILLED: '$${NAME} is ${FILL}'}
+END
+FILL=filled run deploy quoted.yaml
+status 0
+check "a reference written twice stands for itself" grep -qxF 'LITERAL="a \${HOME} \$\$ \$\${"' "$ROOT/etc/pawl/quoted/env"
+check "beside one that is filled in" grep -qxF 'FILLED="\${NAME} is filled"' "$ROOT/etc/pawl/quoted/env"
+run inspect quoted
+has out 'FILLED=****'
+has out 'LITERAL='
+lacks out 'is filled'

@@ -50,3 +50,12 @@ run doctor
 status 1
 has out 'problem  configuration: /etc/pawl/pawl.yaml:1:1: there is no key "ports.rnage"'
 has out 'ok       ports: '
+
+# A folder that a unit file could not say as it is.
+rm "$ROOT/etc/pawl/pawl.yaml"
+for folder in '/srv/web ' '/srv/web\\' '/srv\nUser=root'; do
+        printf 'pawl: 1\nsource: ./web\nruntime: {directory: "%s"}\n' "$folder" | sed 's/\\$/\\\\/' >web.yaml
+        run plan web.yaml
+        status 10
+        has err 'web.yaml:3:22: "runtime.directory" cannot end in a blank or a backslash, nor have several lines'
+done

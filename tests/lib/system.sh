@@ -8,6 +8,7 @@
 #        pawl ...          the program, on $root
 #        expect STATUS pawl ...        runs it; the output goes to $dir/out (stdout), $dir/err (stderr) and $dir/all (both)
 #        says TEXT, says_not TEXT      about the last output
+#        told <<END                    the whole of what it told beside its steps
 #        tree_of ROOT      every path below it with mode, owner, and digest or target: what "put back" is measured by
 #        wait_for SECONDS COMMAND...   tries until it succeeds
 set -eu
@@ -85,6 +86,19 @@ expect() {
 }
 says() { grep -qF -- "$1" "$dir/all" || fail "it does not say \"$1\""; }
 says_not() { if grep -qF -- "$1" "$dir/all"; then fail "it says \"$1\""; fi; }
+
+# The whole of what the last output told beside its steps: warnings, the error, what the program said, what was put back, what to do. Places, ports, times,
+# numbers and digests have names; what systemd and OpenSSL say of it differs from version to version and is left out.
+told() {
+        cat >"$dir/wanted"
+        grep -E '^(  warning: |pawl: |  put back: |  try: |    |[a-z]+: FAILED)' "$dir/err" |
+                grep -vE '^    (pawl-[a-z]+\.service: |Starting |Started |Failed to start |Stopp)' |
+                sed -E -e "s|$root|ROOT|g" -e "s|$dir|DIR|g" -e "s/\b$port\b/PORT/g" -e 's/\b[0-9]+(\.[0-9]+)? (ms|s|min)\b/DUR/g' \
+                        -e 's/transaction [0-9]+/transaction TX/g' -e 's/\.pawl-[0-9]+-[0-9]+/.pawl-TX-STEP/g' -e 's/\bpid [0-9]+/pid PID/g' \
+                        -e 's/(127\.0\.0\.1|localhost):[0-9]+/\1:PORT/g' -e 's/\b[0-9a-f]{64}\b/SHA256/g' -e 's/\b[0-9A-F]{16}\b/KEY/g' \
+                        -e 's/\(SSL[^)]*\)/(SSL: WHY)/' >"$dir/told" || true
+        diff -u "$dir/wanted" "$dir/told" || fail "it tells something else"
+}
 
 # What the journal, its lock files and volatile state are is nobody's release.
 tree_of() {

@@ -49,6 +49,23 @@ expect 10 pawl adopt dbus
 says 'its file is not in /etc/systemd/system'
 machine_is_as before
 
+# ---- What would be lost is in the way, and what to do about it is said.
+machine_exec sh -c 'mkdir /etc/systemd/system/shop.service.d; printf "[Service]\nNice=4\n" >/etc/systemd/system/shop.service.d/nice.conf; systemctl daemon-reload'
+expect 10 pawl adopt shop
+told <<'END'
+pawl: "shop.service" cannot be adopted: it has drop-ins, which would be lost
+  try: Write them into its file ("systemctl cat" shows them), remove them, restart it, then adopt it.
+END
+machine_exec sh -c 'rm -r /etc/systemd/system/shop.service.d; systemctl daemon-reload'
+machine_exec sh -c 'cp /etc/systemd/system/shop.service /root/shop.unit; sed -i "/^ExecStart=/a ExecStartPre=/bin/true" /etc/systemd/system/shop.service; systemctl daemon-reload'
+expect 10 pawl adopt shop
+told <<'END'
+pawl: "shop.service" cannot be adopted: it has ExecStartPre=
+  try: Move what it does into the program, or into a unit of its own that runs before or behind it; then restart it and adopt it.
+END
+machine_exec sh -c 'cp /root/shop.unit /etc/systemd/system/shop.service; rm /root/shop.unit; systemctl daemon-reload'
+machine_is_as before
+
 # ---- One that does not answer under pawl's unit is put back: its file, its enablement, and it runs.
 machine_exec sh -c 'printf "#!/bin/sh\nexec sleep 1000\n" >/usr/local/bin/deaf; chmod 755 /usr/local/bin/deaf
         printf "[Service]\nExecStart=/usr/local/bin/deaf\n[Install]\nWantedBy=multi-user.target\n" >/etc/systemd/system/deaf.service'

@@ -49,10 +49,16 @@ say "deployed, upgraded, rolled back over TLS"
 (
         unset PAWL_GITHUB_CA_FILE
         expect 1 pawl upgrade exporter --retry
-        says "certificate is not trusted"
+        told <<'END'
+pawl: could not read "https://127.0.0.1:PORT/repos/prometheus/node_exporter/releases/latest": the server's certificate is not trusted (SSL: WHY)
+  try: Name the file of the certificate authority with ca_file if it is a private one.
+END
 )
 expect 10 pawl --set "github.url=http://127.0.0.1:1" upgrade exporter --retry
-says 'Only the host'"'"'s configuration can allow it: github.allow_http.'
+told <<'END'
+pawl: "http://127.0.0.1:PORT" is not https
+  try: Only the host's configuration can allow it: github.allow_http.
+END
 expect 0 pawl remove exporter --purge --yes
 
 # Signatures, made by the real tool: prehashed and legacy, of the asset and of its checksums; whatever does not fit keeps nothing.
@@ -62,13 +68,16 @@ key=$(tail -n 1 key.pub)
 r=$forge/prometheus/node_exporter/v1.1.0
 sign() { minisign -S "$@" -W >/dev/null 2>&1 </dev/null || minisign -S "$@" >/dev/null 2>&1 </dev/null || fail "minisign does not sign"; }
 tree_of "$root" >before
-refused() { # refused TEXT: exit 8, nothing kept
+refused() { # refused <<END, what is told END: exit 8, nothing kept
         expect 8 pawl apply exporter.yaml
-        says "$1"
-        nothing_new "$1"
+        told
+        nothing_new "what is refused"
 }
 program ", public_key: $key"
-refused "is not signed: the release has neither"
+refused <<'END'
+pawl: exporter.yaml: "node_exporter-linux-amd64 of prometheus/node_exporter v1.1.0" is not signed: the release has neither "node_exporter-linux-amd64.minisig" nor a signature of SHA256SUMS
+  try: Without public_key the forge alone is trusted.
+END
 sign -s key.sec -m "$r/$name" -t "the first"
 expect 0 pawl apply exporter.yaml
 says "is signed by key"
@@ -91,23 +100,37 @@ expect 0 pawl remove exporter --purge --yes
 tree_of "$root" >before
 cp "$r/SHA256SUMS" sums
 echo >>"$r/SHA256SUMS"
-refused 'signature of "SHA256SUMS" does not match: its content is another'
+refused <<'END'
+pawl: exporter.yaml: signature of "SHA256SUMS" does not match: its content is another
+  try: The file is not the one that was signed.
+END
 cp sums "$r/SHA256SUMS"
 rm "$r/SHA256SUMS.minisig"
 sign -s other.sec -m "$r/$name"
-refused "does not match: it is by key"
+refused <<'END'
+pawl: exporter.yaml: signature of "node_exporter-linux-amd64 of prometheus/node_exporter v1.1.0" does not match: it is by key KEY, not by KEY
+  try: If its makers have a new key, change public_key.
+END
 rm "$r/$name.minisig"
 sign -s key.sec -m "$r/$name"
 sed -i '3s/file:/File:/' "$r/$name.minisig"
-refused "its trusted comment is another"
+refused <<'END'
+pawl: exporter.yaml: signature of "node_exporter-linux-amd64 of prometheus/node_exporter v1.1.0" does not match: its trusted comment is another
+  try: The signature's comment is not the one that was signed.
+END
 head -n 2 "$r/$name.minisig" >half && cp half "$r/$name.minisig"
-refused "that is not a minisign signature"
+refused <<'END'
+pawl: exporter.yaml: "node_exporter-linux-amd64.minisig" of release "v1.1.0": that is not a minisign signature: its third line is not a trusted comment
+END
 rm "$r/$name.minisig"
 sign -s key.sec -m "$r/$name"
 cp "$r/$name" good
 echo more >>"$r/$name"
 (cd "$r" && sha256sum "$name" >SHA256SUMS)
-refused "does not match: its content is another"
+refused <<'END'
+pawl: exporter.yaml: signature of "node_exporter-linux-amd64 of prometheus/node_exporter v1.1.0" does not match: its content is another
+  try: The file is not the one that was signed.
+END
 cp good "$r/$name"
 cp sums "$r/SHA256SUMS"
 rm "$r/$name.minisig"
@@ -118,7 +141,10 @@ echo "$token" >"$forge/prometheus/node_exporter.token"
 program
 tree_of "$root" >before
 expect 1 pawl apply exporter.yaml
-says "A private repository is there only for those whose token may read it."
+told <<'END'
+pawl: exporter.yaml: GitHub has no release of "prometheus/node_exporter"
+  try: A private repository is there only for those whose token may read it.
+END
 nothing_new "no token"
 hunt() { # where the token must not be; but where the test itself put it
         if grep -rqF "$token" "$root" "$dir"/*.log "$dir/out" "$dir/err" exported; then
@@ -167,7 +193,10 @@ if tr '\0' '\n' <"$root/etc/pawl/pawl.yaml" | grep -qF "$token"; then fail "the 
 printf 'two words' >tokens/github-token
 export PAWL_GITHUB_TOKEN_FILE="$dir/tokens/github-token"
 expect 10 pawl apply exporter.yaml
-says "holds is not a token"
+told <<'END'
+pawl: exporter.yaml: what DIR/tokens/github-token holds is not a token
+  try: A token is one word.
+END
 says_not "two words"
 unset PAWL_GITHUB_TOKEN_FILE
 rm "$forge/prometheus/node_exporter.token"
@@ -193,7 +222,10 @@ export PAWL_GITEA_URL=https://gitea.invalid
 program ", type: gitea, url: \"$api\""
 forget
 expect 1 pawl apply exporter.yaml
-says 'Gitea has no release of "prometheus/node_exporter"'
+told <<'END'
+pawl: exporter.yaml: Gitea has no release of "prometheus/node_exporter"
+  try: A private repository is there only for those whose token may read it.
+END
 [ "$(asked 'auth=none')" -eq 1 ] || fail "a server that only the spec names was given a token: $(cat forge.log)"
 rm "$forge/prometheus/node_exporter.token"
 expect 0 pawl apply exporter.yaml
@@ -222,15 +254,41 @@ expect 0 pawl apply exporter.yaml
 expect 0 pawl remove exporter --purge --yes
 program ", asset: nothing"
 expect 1 pawl apply exporter.yaml
-says "it has a-018"
-says "and 232 more"
+told <<'END'
+pawl: exporter.yaml: release "v1.1.0" of "prometheus/node_exporter" has no asset "nothing"
+    it has SHA256SUMS
+    it has a-000
+    it has a-001
+    it has a-002
+    it has a-003
+    it has a-004
+    it has a-005
+    it has a-006
+    it has a-007
+    it has a-008
+    it has a-009
+    it has a-010
+    it has a-011
+    it has a-012
+    it has a-013
+    it has a-014
+    it has a-015
+    it has a-016
+    it has a-017
+    it has a-018
+    and 232 more
+  try: Set source.asset to what it is called: {name}, {version}, {os} and {arch} are filled in.
+END
 # What the release says of its content may be on a later page than the content.
 rm "$r/SHA256SUMS"
 cp "$r/$name" "$r/0-exporter"
 echo "$(sha256sum sums | cut -d ' ' -f 1)  0-exporter" >"$r/zz_checksums.txt"
 program ", asset: 0-exporter"
 expect 8 pawl apply exporter.yaml
-says "zz_checksums.txt says"
+told <<'END'
+pawl: exporter.yaml: checksum of "0-exporter of prometheus/node_exporter v1.1.0" does not match: GitHub says SHA256, zz_checksums.txt says SHA256
+  try: One of the two was changed, or was made for another file.
+END
 expect 0 pawl journal verify
 [ -z "$(programs)" ] || fail "a program is left"
 say "by proxy; among 252 assets on three pages"

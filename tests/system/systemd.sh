@@ -51,9 +51,12 @@ is_answer 'hello from v2'
 
 # One that fails goes back by itself, and shows what the program said last.
 expect 4 pawl upgrade web --source /root/web-v3 -v v3
-says 'pawl: web: upgrade v2 → v3 failed: no answer on 127.0.0.1:3000: the program exited with status 1 after'
-says 'web v3: cannot read the configuration: no such key "database"'
-says 'put back: v2 is running again'
+told <<'END'
+pawl: web: upgrade v2 → v3 failed: no answer on 127.0.0.1:PORT: the program exited with status 1 after DUR
+    web v3: cannot read the configuration: no such key "database"
+  put back: v2 is running again; down DUR; nothing left over
+  try: pawl logs web
+END
 is_answer 'hello from v2'
 expect 0 pawl check web
 
@@ -113,6 +116,10 @@ machine_is_as before
 
 # ---- A deploy that fails leaves nothing.
 expect 4 pawl deploy /root/web-v3 -n bad -v v3
-says 'put back: nothing is left of it'
+told <<'END'
+pawl: bad: deploy v3 failed: no answer on 127.0.0.1:PORT: the program exited with status 1 after DUR
+    web v3: cannot read the configuration: no such key "database"
+  put back: nothing is left of it
+END
 machine_is_as before
 say "deployed, upgraded, put back, rolled back, stopped, started, cut, removed"

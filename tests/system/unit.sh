@@ -53,8 +53,12 @@ machine_exec rm /root/words.yaml
 # ---- Where nothing is left of a service, its output is still to be found.
 machine_exec sh -c 'echo no program >/root/text && chmod 755 /root/text'
 expect 1 pawl deploy /root/text -n text -v v1
-says 'Exec format error'
-says 'journalctl -u pawl-text.service'
+told <<'END'
+pawl: text: deploy v1 failed: systemd could not restart "pawl-text.service": it failed: the program exited with status 203
+  put back: nothing is left of it
+  try: See "journalctl -u pawl-text.service".
+END
+machine_exec journalctl -q -u pawl-text.service | grep -q 'status=203/EXEC' || fail "why it did not start is not to be found"
 machine_exec rm /root/text
 
 # ---- A drop-in counts and stays.
@@ -77,7 +81,9 @@ machine_exec rm "$file.d/first.conf" "$file.d/notes.txt"
 # ---- A unit edited by hand: kept with a warning where it need not be written, in the way where it must.
 machine_exec sed -i 's/^RestartSec=.*/RestartSec=1s/' "$file"
 expect 0 pawl upgrade web --source /root/web-v2 -v v2
-says "file etc/systemd/system/$unit was edited by hand and is left as it is"
+told <<'END'
+  warning: file etc/systemd/system/pawl-web.service was edited by hand and is left as it is
+END
 machine_exec grep -q '^RestartSec=1s$' "$file" || fail "the edit is gone"
 is_answer 'hello from v2'
 expect 9 pawl check web
@@ -89,8 +95,10 @@ secrets: [DB_PASSWORD]
 runtime: {credentials: true, unit: {restart: always}}
 END
 expect 9 pawl apply /root/web.yaml
-says "file etc/systemd/system/$unit was edited by hand, and this would write over it"
-says '--overwrite'
+told <<'END'
+pawl: file etc/systemd/system/pawl-web.service was edited by hand, and this would write over it
+  try: Take the edit into the spec, or write over it with --overwrite.
+END
 is_answer 'hello from v2'
 expect 0 pawl apply /root/web.yaml --overwrite
 [ "$(show Restart)" = always ] || fail "the new spec does not count"
@@ -100,7 +108,10 @@ expect 0 pawl check web
 # ---- From one runtime to the other: refused.
 machine_exec sh -c "sed -i 's/^runtime:.*/runtime: process/' /root/web.yaml"
 expect 10 pawl apply /root/web.yaml
-says 'web runs under the runtime systemd and cannot be moved to process'
+told <<'END'
+pawl: /root/web.yaml: web runs under the runtime systemd and cannot be moved to process
+  try: Remove it and deploy it again: its data is kept.
+END
 expect 0 pawl remove web -y --purge
 machine_exec rm -r "$file.d" /root/web.yaml
 machine_is_as before
@@ -109,7 +120,11 @@ machine_is_as before
 machine_exec systemd-run -q --unit=taken.service python3 -m http.server -b 127.0.0.1 3000
 wait_for 10 machine_exec curl -s http://127.0.0.1:3000/ || fail "the other program does not listen"
 expect 1 pawl deploy /root/web-v1 -n web -v v1 -p 3000
-says 'port 3000'
+told <<'END'
+pawl: web: deploy v1 failed: port PORT is in use by another program (pid PID, python3)
+  put back: nothing is left of it
+  try: Choose another port, or stop that program.
+END
 machine_exec systemctl is-active -q taken.service || fail "the other program is gone"
 machine_exec systemctl stop taken.service
 machine_is_as before
@@ -126,7 +141,11 @@ END
 (sleep 1 && machine_exec systemd-run -q --unit=taken.service python3 -m http.server -b 127.0.0.1 3001) &
 expect 4 pawl deploy /root/sleeper.yaml
 wait $! || true
-says 'another program'
+told <<'END'
+pawl: sleeper: deploy v1 failed: no good answer on 127.0.0.1:PORT for DUR: another program (pid PID, python3) has that port
+  put back: nothing is left of it
+  try: See "pawl logs"; what is slow to start needs a longer health.deadline in the spec.
+END
 machine_exec systemctl stop taken.service
 machine_exec rm /root/sleeper.yaml
 machine_is_as before
@@ -139,8 +158,11 @@ version: v1
 runtime: {exec: [/nowhere/program]}
 END
 expect 1 pawl deploy /root/broken.yaml
-says 'systemd could not restart "pawl-broken.service": it failed'
-says 'put back: nothing is left of it'
+told <<'END'
+pawl: broken: deploy v1 failed: systemd could not restart "pawl-broken.service": it failed: the program exited with status 203
+  put back: nothing is left of it
+  try: See "journalctl -u pawl-broken.service".
+END
 machine_exec rm /root/broken.yaml
 machine_is_as before
 
@@ -175,8 +197,11 @@ expect 0 pawl check web
 machine_exec sh -c 'mkdir /root/units && cp -a /etc/systemd/system/. /root/units && mount -t tmpfs -o size=1m,mode=755 tmpfs /etc/systemd/system &&
         cp -a /root/units/. /etc/systemd/system && ! dd if=/dev/zero of=/etc/systemd/system/full bs=4k 2>/dev/null'
 expect 1 pawl deploy /root/web-v1 -n other -v v1
-says 'No space left'
-says 'put back: nothing is left of it'
+told <<'END'
+pawl: other: deploy v1 failed: could not write to "/etc/systemd/system/.pawl-TX-STEP": No space left on device
+  put back: nothing is left of it
+  try: Free some space or inodes on the file system, then run the command again.
+END
 machine_exec sh -c 'rm -r /root/units; umount /etc/systemd/system'
 is_answer 'hello from v4'
 expect 0 pawl check web

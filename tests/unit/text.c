@@ -178,6 +178,9 @@ static void a_terminal_is_shown_nothing_it_obeys(void **state) {
                 {"\xc2\x80\xc2\x9f",     4, "\\xc2\\x80\\xc2\\x9f", "\\xc2\\x80\\xc2\\x9f"},
                 {"\xc2\xa0\xc4\x9b",     4, "\xc2\xa0\xc4\x9b",    "\\xc2\\xa0\\xc4\\x9b"},
                 {"\xf0\x9f\x90\xbe",     4, "\xf0\x9f\x90\xbe",    "\\xf0\\x9f\\x90\\xbe"},
+                {"a\xe2\x80\xae" "b",      5, "a\\xe2\\x80\\xaeb", "a\\xe2\\x80\\xaeb"}, /* U+202E: what follows reads from right to left */
+                {"\xe2\x81\xa6\xe2\x80\x8e", 6, "\\xe2\\x81\\xa6\\xe2\\x80\\x8e", "\\xe2\\x81\\xa6\\xe2\\x80\\x8e"},
+                {"\xe2\x80\x90",         3, "\xe2\x80\x90",      "\\xe2\\x80\\x90"},
                 {"\xe2\x82",             2, "\\xe2\\x82",         "\\xe2\\x82"},
                 {"\xc0\x9b\xffx",        4, "\\xc0\\x9b\\xffx",   "\\xc0\\x9b\\xffx"},
                 {"",                     0, "",                  ""},
