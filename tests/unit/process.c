@@ -13,135 +13,7 @@
 
 #include <cmocka.h>
 
-#include "core/base/json.h"
-#include "managers/log_file.h"
-#include "managers/process_run.h"
-#include "tests/lib/temp_host.h"
-
-#define PROC "run/pawl/web.proc"
-#define DEFINITION "etc/pawl/web/process"
-
-extern const Manager manager_process;
-
-static TempHost t;
-static Error err;
-
-static int setup(void **state) {
-        (void)state;
-        temp_host_init(&t);
-        err = ERROR_INIT;
-        return 0;
-}
-
-static int teardown(void **state) {
-        (void)state;
-        t.host.cancel = NULL;
-        (void)process_stop(&t.host, "web", 1000, NULL);
-        temp_host_done(&t);
-        return 0;
-}
-
-/* A definition of the test program with these words, and an environment file. */
-static void define_program(const char *program, const char *const *words, const char *env) {
-        char path[4096];
-        _cleanup_(value_freep) Value *map = value_new_map();
-        _cleanup_free_ char *text = NULL;
-        Value *argv = value_new_array();
-        value_append_text(argv, program, NULL);
-        for (size_t i = 0; words && words[i]; i++)
-                value_append_text(argv, words[i], NULL);
-        value_set(map, "argv", argv, NULL);
-        snprintf(path, sizeof(path), "%s/var/log/pawl/web.log", t.path);
-        value_set_text(map, "log", path, NULL);
-        value_set_text(map, "directory", t.path, NULL);
-        value_set_text(map, "service", "web", NULL);
-        if (geteuid() == 0)
-                value_set_text(map, "user", "root", NULL);
-        if (env) {
-                temp_host_write(&t, "etc/pawl/web/env", env);
-                snprintf(path, sizeof(path), "%s/etc/pawl/web/env", t.path);
-                value_set_text(map, "env_file", path, NULL);
-        }
-        assert_int_equal(json_encode(map, JSON_PRETTY, &text, NULL), 0);
-        temp_host_write(&t, DEFINITION, text);
-}
-
-static void define(const char *const *words, const char *env) {
-        define_program(test_program("listener"), words, env);
-}
-
-static Value *args_new(const char *role) {
-        Value *args = value_new_map();
-        value_set_text(args, "service", "web", NULL);
-        value_set_text(args, "role", role, NULL);
-        value_set_text(args, "definition", DEFINITION, NULL);
-        value_set_int(args, "stop_timeout_usec", 300000, NULL);
-        return args;
-}
-
-static Value *capture(const char *role) {
-        _cleanup_(value_freep) Value *args = args_new(role);
-        Value *before = NULL;
-        assert_int_equal(manager_process.capture(&t.host, args, &before, &err), 0);
-        assert_int_equal(field_check(manager_process.before, before, "before", &err), 0);
-        return before;
-}
-
-static int apply(const char *role, uint32_t step, const Value *before) {
-        _cleanup_(value_freep) Value *args = args_new(role);
-        StepResult result = {0};
-        t.host.step = step;
-        int r = manager_process.apply(&t.host, args, before, &result, &err);
-        step_result_done(&result);
-        return r;
-}
-
-static int revert(const char *role, uint32_t step, const Value *before) {
-        _cleanup_(value_freep) Value *args = args_new(role);
-        t.host.step = step;
-        return manager_process.revert(&t.host, args, before, &err);
-}
-
-static Probe probe(const char *role, uint32_t step, const Value *before) {
-        _cleanup_(value_freep) Value *args = args_new(role);
-        Probe ret = PROBE_UNREACHABLE;
-        t.host.step = step;
-        assert_int_equal(manager_process.probe(&t.host, args, before, &ret, &err), 0);
-        return ret;
-}
-
-static ProcFile running(void) {
-        ProcFile p = {0};
-        assert_int_equal(proc_file_read(&t.host, "web", &p, &err), 0);
-        assert_true(proc_file_is_alive(&t.host, &p));
-        return p;
-}
-
-/* Waits for a text in the log. */
-static char *log_with(const char *text) {
-        for (int i = 0; i < 300; i++) {
-                char *log = temp_host_read(&t, "var/log/pawl/web.log");
-                if (log && strstr(log, text))
-                        return log;
-                free(log);
-                usleep(10000);
-        }
-        fail_msg("\"%s\" is not in the log", text);
-        return NULL;
-}
-
-static int count_session(void *userdata, const ProcessInfo *p) {
-        int *session = userdata;
-        if (p->session == session[0] && !p->is_dead)
-                session[1]++;
-        return 0;
-}
-
-static int n_members(int pid) {
-        int session[2] = {pid, 0};
-        assert_int_equal(procfs_each(count_session, session), 0);
-        return session[1];
-}
+#include "tests/unit/process_fixture.h"
 
 static void test_start_runs_the_definition_in_a_clean_world(void **state) {
         (void)state;
@@ -550,69 +422,6 @@ static void test_an_interrupted_stop_is_not_taken_for_none(void **state) {
         assert_int_not_equal(running().pid, old.pid);
 }
 
-static void collect_line(void *userdata, const char *text, size_t n_text) {
-        char *all = userdata;
-        size_t used = strlen(all);
-        snprintf(all + used, 4096 - used, "%.*s|", (int)n_text, text);
-}
-
-static void test_a_large_log_is_rotated_at_start_and_read_across(void **state) {
-        (void)state;
-        char path[4096], lines[4096] = "";
-        temp_host_write(&t, "var/log/pawl/web.log", "");
-        temp_host_write(&t, "var/log/pawl/web.log.1", "oldest\n");
-        snprintf(path, sizeof(path), "%s/var/log/pawl/web.log", t.path);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        assert_int_equal(pwrite(fd, "\nsecond\nthird\n", 14, LOG_ROTATE_SIZE), 14);
-        close(fd);
-        define((const char *[]){"print", "fourth", "print", "fifth", NULL}, NULL);
-        _cleanup_(value_freep) Value *before = capture("start");
-        assert_int_equal(apply("start", 3, before), 0);
-        _cleanup_free_ char *log = log_with("fifth");
-        assert_string_equal(log, "fourth\nfifth\n");
-        assert_int_equal(runtime_process.logs(&t.host, "web", 3, false, collect_line, lines, &err), 0);
-        assert_string_equal(lines, "third|fourth|fifth|");
-        lines[0] = '\0';
-        assert_int_equal(runtime_process.logs(&t.host, "web", 1, false, collect_line, lines, &err), 0);
-        assert_string_equal(lines, "fifth|");
-}
-
-static void test_a_log_without_an_end_of_line_counts_its_last_line(void **state) {
-        (void)state;
-        char lines[4096] = "";
-        temp_host_write(&t, "var/log/pawl/web.log", "a\nb\nc");
-        assert_int_equal(runtime_process.logs(&t.host, "web", 2, false, collect_line, lines, &err), 0);
-        assert_string_equal(lines, "b|c|");
-        lines[0] = '\0';
-        assert_int_equal(runtime_process.logs(&t.host, "web", 0, false, collect_line, lines, &err), 0);
-        assert_string_equal(lines, "a|b|c|");
-        lines[0] = '\0';
-        assert_int_equal(runtime_process.logs(&t.host, "other", 2, false, collect_line, lines, &err), 0);
-        assert_string_equal(lines, "");
-}
-
-static void follow_line(void *userdata, const char *text, size_t n_text) {
-        collect_line(userdata, text, n_text);
-        char path[4096], to[4200];
-        snprintf(path, sizeof(path), "%s/var/log/pawl/web.log", t.path);
-        snprintf(to, sizeof(to), "%s.1", path);
-        if (strncmp(text, "first", n_text) == 0) {
-                rename(path, to);
-                temp_host_write(&t, "var/log/pawl/web.log", "second\n");
-        } else if (strncmp(text, "second", n_text) == 0) {
-                t.cancel = 1;
-        }
-}
-
-static void test_following_goes_on_after_a_rotation(void **state) {
-        (void)state;
-        char lines[4096] = "";
-        temp_host_write(&t, "var/log/pawl/web.log", "first\n");
-        t.host.deadline_usec = clock_boot_usec() + 5 * USEC_PER_SEC;
-        assert_int_equal(runtime_process.logs(&t.host, "web", 5, true, follow_line, lines, &err), 0);
-        assert_string_equal(lines, "first|second|");
-}
-
 static void test_a_capture_survives_the_disk_form(void **state) {
         (void)state;
         define(NULL, NULL);
@@ -626,8 +435,6 @@ static void test_a_capture_survives_the_disk_form(void **state) {
         assert_true(value_equal(before, unpacked));
         assert_int_equal(probe("stop", 4, unpacked), PROBE_BEFORE);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -648,9 +455,6 @@ int main(void) {
                 TEST(test_what_was_told_to_end_is_not_what_was_there_before),
                 TEST(test_a_stop_cut_short_is_finished_or_put_back),
                 TEST(test_an_interrupted_stop_is_not_taken_for_none),
-                TEST(test_a_large_log_is_rotated_at_start_and_read_across),
-                TEST(test_a_log_without_an_end_of_line_counts_its_last_line),
-                TEST(test_following_goes_on_after_a_rotation),
                 TEST(test_a_capture_survives_the_disk_form),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
