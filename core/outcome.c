@@ -79,7 +79,13 @@ static int outcome_put_back(Engine *e, const Trail *t, Value *v, Error *err) {
         const char *from = t->plan->from;
         if (!from)
                 return value_set_text(v, "put_back", "nothing is left of it", err);
-        (void)engine_service_row(e, t->plan->service, &row, NULL);
+        Error why = ERROR_INIT;
+        int r = engine_service_row(e, t->plan->service, &row, &why);
+        if (r < 0 && r != -ENOENT)
+                return value_set(v, "put_back",
+                                 value_new_format("%s is in place; whether it runs could not be looked up: %s", from,
+                                                  why.message),
+                                 err);
         const Runtime *runtime = row_runtime(row);
         bool runs = runtime && runtime->state(&e->host, t->plan->service, &status, NULL) == 0 &&
                     status.state == RUN_RUNNING;

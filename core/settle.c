@@ -337,14 +337,15 @@ static int history_row(const Settle *s, const char *result, const SettleTimes *t
 }
 
 /* The BEGIN of the oldest open transaction - 1: what lies behind it is verified at every opening. */
-static uint64_t anchor_limit(Engine *e) {
+static int move_anchor(Engine *e, Error *err) {
         _cleanup_row_list_ RowList list = {0};
         uint64_t oldest = UINT64_MAX;
-        if (journal_rows(e->journal, "open/", 0, &list, NULL) < 0)
-                return 0;
-        if (list.n > 0)
+        int r = journal_rows(e->journal, "open/", 0, &list, err);
+        if (r < 0)
+                return r;
+        if (list.n > 0 && !mutant_is("anchor-past-open"))
                 oldest = strtoull(list.rows[0].key + strlen("open/"), NULL, 16) - 1;
-        return mutant_is("anchor-past-open") ? UINT64_MAX : oldest;
+        return journal_anchor(e->journal, oldest, err);
 }
 
 static int add_finished(Ledger *l, Error *err) {
@@ -424,7 +425,7 @@ int settle_end(Settle *s, const char *result, const SettleTimes *times, Error *e
                 return r;
         mark_end(s->engine, s->trail->plan->service);
         Error ignored = ERROR_INIT; /* a lagging anchor costs a longer verification, nothing else */
-        if (journal_anchor(s->engine->journal, anchor_limit(s->engine), &ignored) < 0)
+        if (move_anchor(s->engine, &ignored) < 0)
                 engine_say(s->engine, LOG_WARNING, "%s", ignored.message);
         return 0;
 }

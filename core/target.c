@@ -34,17 +34,21 @@ void target_done(Target *t) {
 
 /* ---- Port ---------------------------------------------------------------------------------------------------------------------------- */
 
-static bool port_is_claimed(Engine *e, int64_t port, const char *service) {
+/* 1: by another service; 0: by none. What cannot be looked at is not free. */
+static int port_is_claimed(Engine *e, int64_t port, const char *service, Error *err) {
         static const char *const formats[] = {"port", "claim/port"};
         for (size_t i = 0; i < ELEMENTSOF(formats); i++) {
                 _cleanup_(value_freep) Value *row = NULL;
                 char key[ROW_KEY_MAX];
-                if (row_key(key, "%s/%lld", formats[i], (long long)port) < 0 || engine_row(e, key, &row, NULL) < 0)
-                        continue;
-                if (strcmp(value_get_text_or(row, "service", ""), service) != 0)
-                        return true;
+                int r = row_key(key, "%s/%lld", formats[i], (long long)port);
+                if (r >= 0)
+                        r = engine_row(e, key, &row, err);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                if (r >= 0 && strcmp(value_get_text_or(row, "service", ""), service) != 0)
+                        return 1;
         }
-        return false;
+        return 0;
 }
 
 static bool port_is_free(Target *t, int64_t port) {
@@ -59,11 +63,15 @@ static bool port_is_free(Target *t, int64_t port) {
 static int choose_free_port(Target *t, Error *err) {
         const Value *range = value_get(t->engine->config, "ports.range");
         int64_t start = value_at(range, 0)->integer, end = value_at(range, 1)->integer;
-        for (int64_t port = start; port < end; port++)
-                if (!port_is_claimed(t->engine, port, t->service) && port_is_free(t, port)) {
+        for (int64_t port = start; port < end; port++) {
+                int r = port_is_claimed(t->engine, port, t->service, err);
+                if (r < 0)
+                        return r;
+                if (r == 0 && port_is_free(t, port)) {
                         t->port = port;
                         return 0;
                 }
+        }
         return error_set(err, -EADDRINUSE, ERR_IN_USE, "Remove a service, or widen ports.range in /etc/pawl/pawl.yaml.",
                          "no free port from %lld to %lld", (long long)start, (long long)end - 1);
 }
@@ -78,8 +86,9 @@ static int choose_port(Target *t, Error *err) {
         if (fixed == 0)
                 return choose_free_port(t, err);
         t->port = fixed;
-        if (!port_is_claimed(t->engine, fixed, t->service))
-                return 0;
+        int r = port_is_claimed(t->engine, fixed, t->service, err);
+        if (r <= 0)
+                return r;
         return error_set(err, -EADDRINUSE, ERR_IN_USE, "Choose another, or port: auto.",
                          "port %lld belongs to another service", (long long)fixed);
 }

@@ -116,7 +116,7 @@ static void print_flows(FILE *out, const char *folder) {
 }
 
 static void print_others(FILE *out, const char *folder) {
-        static const char *const tiers[] = {"damage", "repair", "trails", "host", "machine"};
+        static const char *const tiers[] = {"libcalls", "damage", "repair", "trails", "host", "machine"};
 
         (void)fprintf(out, "\n| tier | cases | runs | failures | seconds |\n|---|---|---|---|---|\n");
         for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {

@@ -75,6 +75,8 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
                 add_variable(l, &n, &used, "LD_PRELOAD", env->preload);
                 add_variable(l, &n, &used, "ALLOC_FAIL_AT", env->alloc_fail_at);
                 add_variable(l, &n, &used, "ALLOC_COUNT_TO", env->alloc_count_to);
+                add_variable(l, &n, &used, "LIBCALL_FAIL_AT", env->libcall_fail_at);
+                add_variable(l, &n, &used, "LIBCALL_COUNT_TO", env->libcall_count_to);
         }
         if (w->boot > 0) {
                 (void)snprintf(boot, sizeof boot, "%u", w->boot);

@@ -39,6 +39,7 @@ typedef struct WorldRun {
 typedef struct WorldEnv {
         const char *mutant, *crash_at, *pause_at;
         const char *preload, *alloc_fail_at, *alloc_count_to; /* alloc_shim.c */
+        const char *libcall_fail_at, *libcall_count_to;       /* libcalls_shim.c */
 } WorldEnv;
 
 /* `id` tells worlds of one run apart. Reads PAWL_TESTING and the folder of the examples. 0 or a negative errno, told
