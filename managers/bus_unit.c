@@ -205,10 +205,29 @@ bool bus_unit_is_active(const BusUnit *u) {
         return false;
 }
 
+/* Of what systemd does in the program's place before it is executed; the line in the journal that says more gets lost now and then. */
+static const char *exec_failure(int32_t status) {
+        /* clang-format off */
+        static const struct { int32_t status; const char *text; } known[] = {
+                {200, " (its directory cannot be entered)"},
+                {203, " (it cannot be executed)"},
+                {216, " (its group cannot be taken on)"},
+                {217, " (its user cannot be taken on)"},
+                {226, " (its namespaces cannot be made)"},
+                {243, " (its credentials cannot be read)"},
+        };
+        /* clang-format on */
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (known[i].status == status)
+                        return known[i].text;
+        return "";
+}
+
 void bus_unit_exit_text(const BusUnit *u, char ret[static 64]) {
         ret[0] = '\0';
         if (u->exec_main_code == CLD_EXITED)
-                (void)snprintf(ret, 64, "exited with status %" PRId32, u->exec_main_status);
+                (void)snprintf(ret, 64, "exited with status %" PRId32 "%s", u->exec_main_status,
+                               exec_failure(u->exec_main_status));
         else if (u->exec_main_code == CLD_KILLED || u->exec_main_code == CLD_DUMPED)
                 (void)snprintf(ret, 64, "was ended by signal %" PRId32, u->exec_main_status);
 }

@@ -79,6 +79,11 @@ fails 1 -q deploy "$FILES/web-v1" -v v1 -n two -p "$port" <<'E'
 pawl: port PORT belongs to another service
   try: Choose another, or port: auto.
 E
+port=$("$PAWL" --root "$ROOT" --json status web | sed -n 's/^    "port": \([0-9]*\).*/\1/p' | head -n 1)
+fails 1 --set "ports.range=[$port, $((port + 1))]" -q deploy "$FILES/web-v2" -n two <<'E'
+pawl: no free port from PORT to PORT
+  try: Remove a service, or widen ports.range in /etc/pawl/pawl.yaml.
+E
 fails 2 rollback web <<'E'
 pawl: web has no version before v1
   try: There must have been an upgrade before.

@@ -54,7 +54,7 @@ machine_exec rm /root/words.yaml
 machine_exec sh -c 'echo no program >/root/text && chmod 755 /root/text'
 expect 1 pawl deploy /root/text -n text -v v1
 told <<'END'
-pawl: text: deploy v1 failed: systemd could not restart "pawl-text.service": it failed: the program exited with status 203
+pawl: text: deploy v1 failed: systemd could not restart "pawl-text.service": it failed: the program exited with status 203 (it cannot be executed)
   put back: nothing is left of it
   try: See "journalctl -u pawl-text.service".
 END
@@ -159,7 +159,7 @@ runtime: {exec: [/nowhere/program]}
 END
 expect 1 pawl deploy /root/broken.yaml
 told <<'END'
-pawl: broken: deploy v1 failed: systemd could not restart "pawl-broken.service": it failed: the program exited with status 203
+pawl: broken: deploy v1 failed: systemd could not restart "pawl-broken.service": it failed: the program exited with status 203 (it cannot be executed)
   put back: nothing is left of it
   try: See "journalctl -u pawl-broken.service".
 END
