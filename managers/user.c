@@ -9,16 +9,22 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
 #include "managers/child.h"
+#include "managers/procfs.h"
 
 #define CHILD_USEC (30 * USEC_PER_SEC)
 #define LOCK_ATTEMPTS 50 /* of a program that finds the files locked, */
 #define LOCK_WAIT_USEC (200 * USEC_PER_MSEC)
-#define LOCK_STATUS 1 /* which is what it exits with then */
+#define LOCK_PATIENCE 10     /* after so many it is asked who holds them */
+#define LOCK_STATUS 1        /* what it exits with then: users, */
+#define LOCK_STATUS_GROUP 10 /* groups */
+#define LOCK_SIZE 64
 #define ARGV_MAX 20
 
 /* clang-format off */
@@ -101,6 +107,37 @@ static int view_look(const Host *host, const Value *args, View *ret, Error *err)
 
 /* ---- The host's programs ----------------------------------------------------------------------------------------------------------- */
 
+static bool found_locked(const ChildResult *result) {
+        return (result->status == LOCK_STATUS || result->status == LOCK_STATUS_GROUP) && strstr(result->errors, "lock");
+}
+
+/* A lock file holds the number of the process that made it. One that is older than the process of that number is of a program that died with the power; the
+ * host's programs take it for held for as long as somebody has that number. The second more is what the kernel's ticks do not tell. */
+static bool lock_is_stale(const Host *host, const char *path) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        struct stat st;
+        ProcessInfo holder;
+        Error ignored = ERROR_INIT;
+        if (fs_stat(host->root, path, &st, &ignored) < 0 ||
+            fs_read(host->root, path, LOCK_SIZE, &text, &size, &ignored) < 0)
+                return false;
+        if (procfs_info((int)strtol(text, NULL, 10), &holder) < 0)
+                return false;
+        int64_t booted = clock_wall_usec() - (int64_t)clock_boot_usec();
+        int64_t started = booted / (int64_t)USEC_PER_SEC + (int64_t)holder.start_time / sysconf(_SC_CLK_TCK);
+        return started > st.st_mtim.tv_sec + 1;
+}
+
+static int drop_stale_locks(const Host *host, Error *err) {
+        static const char *const locks[] = {"etc/passwd.lock", "etc/shadow.lock", "etc/group.lock", "etc/gshadow.lock"};
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(locks); i++)
+                if (lock_is_stale(host, locks[i]))
+                        r = fs_unlink_durably(host->root, locks[i], err);
+        return r;
+}
+
 static int account_run(const Host *host, const char *const *words, Error *err) {
         char *argv[ARGV_MAX] = {0};
         _cleanup_free_ char *program = NULL;
@@ -115,13 +152,15 @@ static int account_run(const Host *host, const char *const *words, Error *err) {
                 r = child_run(host, &(ChildRun){.argv = argv, .timeout_usec = CHILD_USEC}, &result, err);
                 if (r < 0 || result.status == 0)
                         return r;
-                bool is_locked = result.status == LOCK_STATUS && strstr(result.errors, "lock");
-                if (!is_locked || i >= LOCK_ATTEMPTS) {
+                if (!found_locked(&result) || i >= LOCK_ATTEMPTS) {
                         result.errors[strcspn(result.errors, "\n")] = '\0';
                         return error_set(err, -EPROTO, ERR_FAILED, NULL, "%s failed: %s", words[0],
                                          result.errors[0] ? result.errors : "it says nothing");
                 }
                 clock_sleep_usec(LOCK_WAIT_USEC);
+                r = i == LOCK_PATIENCE ? drop_stale_locks(host, err) : 0;
+                if (r < 0)
+                        return r;
         }
 }
 

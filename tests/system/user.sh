@@ -92,6 +92,15 @@ machine_exec groupdel operator-late
 expect 0 pawl remove web -y --purge
 machine_is_as before
 
+# ---- The files of users are locked by somebody who goes on; by one who died with the power, whose number the first process of this boot has.
+machine_exec sh -c 'printf %s $$ >/etc/group.lock; sleep 3; rm /etc/group.lock' &
+wait_for 5 machine_exec test -s /etc/group.lock
+expect 0 pawl deploy /root/web-v1 -n web -v v1
+wait $!
+machine_exec sh -c 'for file in passwd group; do printf 1 >/etc/$file.lock; touch -d "1 day ago" /etc/$file.lock; done'
+expect 0 pawl remove web -y --purge
+machine_is_as before
+
 # ---- A deploy that fails takes the user with it.
 expect 4 pawl deploy /root/web-v3 -n bad -v v3
 machine_is_as before
