@@ -285,6 +285,7 @@ typedef struct Walk {
         const States *s;
         int (*see)(struct Walk *walk, uint32_t node);
         uint64_t hash, other; /* what a walk sums up */
+        unsigned n_staged;
         StatesDetail detail;
         const char *root; /* where it makes what it sees */
         FILE *inodes;
@@ -370,9 +371,12 @@ static bool is_staged(const char *path) {
 static int see_class(Walk *walk, uint32_t node) {
         const char *path = walk->path;
         uint64_t hash = mix(mix_bytes(1, path, strlen(path)), walk->s->metas[node].mode);
-        bool is_hidden = strncmp(path, "var/lib/pawl/", 13) == 0 || strncmp(path, "var/log/", 8) == 0 ||
-                         (walk->detail == STATES_RECOVERED && is_staged(path));
+        bool is_hidden = strncmp(path, "var/lib/pawl/", 13) == 0 || strncmp(path, "var/log/", 8) == 0;
 
+        if (walk->detail == STATES_RECOVERED && is_staged(path)) {
+                walk->n_staged++;
+                return 0;
+        }
         if (!S_ISDIR(walk->s->r->disk.nodes[node].first.mode) && !is_hidden)
                 hash = mix(hash, content_hash(walk->s, node));
         walk->hash += hash;
@@ -420,10 +424,12 @@ static uint64_t records_class(const States *s, uint64_t own_tx, StatesDetail det
 }
 
 uint64_t states_class(const States *s, uint64_t own_tx, StatesDetail detail) {
+        enum { SOME = 1, MANY };
         Walk walk = {.s = s, .see = see_class, .detail = detail};
 
         settle(s);
         (void)walk_directory(&walk, 0, 0, 0);
+        walk.hash = mix(walk.hash, walk.n_staged > SOME ? MANY : walk.n_staged);
         return mix(walk.hash, records_class(s, own_tx, detail));
 }
 

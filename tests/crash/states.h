@@ -43,10 +43,12 @@ StateHash states_hash(const States *s);
 uint64_t states_head(const States *s);
 
 typedef enum StatesDetail {
-        STATES_JUDGED, /* what recovery may see, or the judge: all names and content outside of the journal, which records
-                           * are in it (of closed transactions only what came of them), which of them are our own */
-        STATES_RECOVERED, /* what recovery goes by: not what is in a file that is not where it belongs yet (it is only ever
-                           * removed), nor how a closed transaction came to its end */
+        /* What recovery may see, or the judge: all names and content outside of the journal, which records are in it (of
+         * closed transactions only what came of them), which of them are our own. */
+        STATES_JUDGED,
+        /* What recovery goes by: not what is in a directory that is not where it belongs, as that is only ever removed
+         * (whether there is nothing, one thing or more does matter), nor how a closed transaction came to its end. */
+        STATES_RECOVERED,
 } StatesDetail;
 
 /* Equal for states between which that detail makes no difference; `own_tx` is the flow's own transaction. */
