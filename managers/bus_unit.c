@@ -205,7 +205,7 @@ bool bus_unit_is_active(const BusUnit *u) {
         return false;
 }
 
-/* Of what systemd does in the program's place before it is executed; the line in the journal that says more gets lost now and then. */
+/* Of what systemd does in the program's place before it is executed. */
 static const char *exec_failure(int32_t status) {
         /* clang-format off */
         static const struct { int32_t status; const char *text; } known[] = {

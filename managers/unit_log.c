@@ -18,7 +18,10 @@
 #define SYNC_MSEC 1000
 #define DETAIL_MAX ((size_t)400)
 
-/* What a unit prints, or systemd (its first process) about the unit. */
+/*
+ * What a unit prints, or systemd about the unit: its first process, or the one that is to become the program and says why it cannot. That one is gone before
+ * journald has looked whose it was, so it is known by its user alone.
+ */
 static int match_unit(sd_journal *j, const char *unit) {
         char printed[512], told[512];
         (void)snprintf(printed, sizeof(printed), "_SYSTEMD_UNIT=%s", unit);
@@ -28,7 +31,7 @@ static int match_unit(sd_journal *j, const char *unit) {
                 r = sd_journal_add_disjunction(j);
         if (r >= 0)
                 r = sd_journal_add_match(j, told, 0);
-        return r < 0 ? r : sd_journal_add_match(j, "_PID=1", 0);
+        return r < 0 ? r : sd_journal_add_match(j, "_UID=0", 0);
 }
 
 static int log_open(const char *unit, sd_journal **ret, Error *err) {
