@@ -58,7 +58,6 @@ pawl: text: deploy v1 failed: systemd could not restart "pawl-text.service": it 
   put back: nothing is left of it
   try: See "journalctl -u pawl-text.service".
 END
-says 'Exec format error' # said by a process that is gone before anybody looks whose it was
 machine_exec journalctl -q -u pawl-text.service | grep -q 'status=203/EXEC' || fail "why it did not start is not to be found"
 machine_exec rm /root/text
 
