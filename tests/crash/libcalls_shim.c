@@ -2,6 +2,7 @@
 /* Loaded into the program under test by LD_PRELOAD: its N-th call of a library ends with an error.
  *
  *   LIBCALL_FAIL_AT=N:ERROR:before|after   before: the call does not take place; after: it does, and its answer is lost
+ *   LIBCALL_ONLY=PREFIX                    only calls count whose names begin so
  *   LIBCALL_COUNT_TO=FILE                  gets the names of the calls, a line each
  *
  * Only the process that was started counts, not its children. It knows the libraries by what the linker sees of them. */
@@ -17,6 +18,7 @@ typedef long (*Real)(long a, long b, long c, long d, long e);
 static unsigned long n_calls, fail_at;
 static long error_value;
 static int is_after, count_to = -1;
+static const char *only;
 static pid_t own;
 
 __attribute__((constructor)) static void begin(void) {
@@ -24,6 +26,7 @@ __attribute__((constructor)) static void begin(void) {
         char *rest = NULL;
 
         own = getpid();
+        only = getenv("LIBCALL_ONLY");
         if (at != NULL) {
                 fail_at = strtoul(at, &rest, 10);
                 error_value = *rest == ':' ? strtol(rest + 1, &rest, 10) : 0;
@@ -35,7 +38,7 @@ __attribute__((constructor)) static void begin(void) {
 
 /* Its number; 0: a child's. */
 static unsigned long count(const char *name) {
-        if (getpid() != own)
+        if (getpid() != own || (only != NULL && strncmp(name, only, strlen(only)) != 0))
                 return 0;
         if (count_to >= 0)
                 (void)dprintf(count_to, "%s\n", name);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # pawl dies at a boundary between two records, or in the middle of a step, while it changes a service under a real systemd; half of the time the power goes
-# with it. After `pawl recover` the whole host must be as before the flow or as after it, and the service must do what that state says.
+# with it; or a call of the bus fails, before systemd has heard it or with its answer lost (tests/crash/libcalls_shim.c). After `pawl recover` the whole host must be as before the flow or as after it, and the service must do what that state says.
 #
 #   PAWL_SEED=N      the same sample again         PAWL_FULL=1   every point of every flow (many minutes)
 . "$SRC/tests/lib/system.sh"
@@ -90,20 +90,34 @@ judge() {
         }
 }
 
+# bus:N:ERRNO:before|after, or a crash point
+how() {
+        case $1 in
+        bus:*) echo "LD_PRELOAD=/srv/build/tests/crash/liblibcalls_shim.so ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0" \
+                "LIBCALL_ONLY=sd_bus LIBCALL_FAIL_AT=${1#bus:}" ;;
+        *) echo "PAWL_CRASH_AT=$1" ;;
+        esac
+}
+
 # One point: 0 when pawl died there, 1 when the flow is over before.
 strike() {
         flow=$1 from=$2 to=$3 at=$4 cut=$5
         shift 5
         reach "$from"
         died=0
-        machine_exec env PAWL_CRASH_AT="$at" pawl-testing "$@" >out 2>err || died=$?
+        # shellcheck disable=SC2046 # words on purpose
+        machine_exec env $(how "$at") pawl-testing "$@" >out 2>err || died=$?
         if grep -q 'Sanitizer\|runtime error:' err; then fail "$flow, $at: a sanitizer complains"; fi
         n_points=$((n_points + 1))
         if [ "$died" -eq 137 ] && [ "$cut" = yes ]; then
                 machine_cut
                 machine_boot
         fi
-        judge "$flow, dead at $at, cut: $cut (seed $seed)" "$from" "$to"
+        case $died in # what it said of itself must be so
+        0) from=$to ;;
+        1) to=$from ;;
+        esac
+        judge "$flow, struck at $at, cut: $cut, status $died (seed $seed)" "$from" "$to"
         [ "$died" -eq 137 ]
 }
 
@@ -129,12 +143,19 @@ sweep() {
                         # shellcheck disable=SC2086 # words on purpose
                         while strike "$flow" "$from" "$to" "$point:$n" "$([ $((n % 2)) -eq 0 ] && echo yes || echo no)" $command </dev/null; do n=$((n + 1)); done
                 done
+                for n in $(seq 1 30); do
+                        for answer_of_bus in -107:before -110:after; do
+                                # shellcheck disable=SC2086
+                                strike "$flow" "$from" "$to" "bus:$n:$answer_of_bus" no $command </dev/null || true
+                        done
+                done
         done
 }
 # The last three points are in the middle of one step, and are met once in a flow.
 sample() {
         echo "$flows" | awk -v seed="$seed" -v points="$points" 'BEGIN { srand(seed); n = split(points, point, " ") }
-                rand() < 0.7 { i = int(rand() * n) + 1; print $1, $2, $3, point[i] ":" (i > 4 ? 1 : int(rand() * 9) + 1), rand() < 0.5 ? "yes" : "no", substr($0, index($0, $4)) }' >sample
+                rand() < 0.7 { i = int(rand() * n) + 1; print $1, $2, $3, point[i] ":" (i > 4 ? 1 : int(rand() * 9) + 1), rand() < 0.5 ? "yes" : "no", substr($0, index($0, $4)) }
+                rand() < 0.5 { print $1, $2, $3, "bus:" int(rand() * 12) + 1 ":" (rand() < 0.5 ? "-107:before" : "-110:after"), "no", substr($0, index($0, $4)) }' >sample
         while read -r flow from to at cut command; do
                 # shellcheck disable=SC2086
                 strike "$flow" "$from" "$to" "$at" "$cut" $command </dev/null || true
