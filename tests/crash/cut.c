@@ -265,13 +265,15 @@ static uint64_t class_of(const Level *level, StatesDetail detail) {
 static bool is_entered(const Level *level) {
         const CutOptions *o = level->cut->options;
         uint64_t class;
+        bool is_within;
 
         if (!o->nested)
                 return false;
         class = class_of(level, STATES_RECOVERED);
         if (!set_add(&level->cut->recovered, class))
                 return false;
-        if (level->depth + 1 < o->max_depth && is_sampled(o, class, 3, o->nested_classes))
+        is_within = o->max_recoveries == 0 || level->cut->result->n_recoveries < o->max_recoveries;
+        if (is_within && level->depth + 1 < o->max_depth && is_sampled(o, class, 3, o->nested_classes))
                 return true;
         level->cut->result->n_left++;
         return false;

@@ -15,6 +15,7 @@ typedef struct CutOptions {
         unsigned classes;        /* percent of the classes that are judged, */
         unsigned nested_classes; /* and of those whose recovery is cut in turn */
         unsigned max_depth;
+        uint64_t max_recoveries; /* of one flow that are cut in turn; 0: no matter */
         StatesLimits limits;
         uint64_t only;                     /* only the state of this number; 0: all */
         const char *mutant;                /* NULL: none */

@@ -15,20 +15,21 @@
 #include "tests/crash/mutants.h"
 #include "tests/crash/seed.h"
 
-enum { JOBS_MAX = 16, FLOWS_MAX = 64, DEPTH_MAX = 32 };
+enum { JOBS_MAX = 16, FLOWS_MAX = 64, DEPTH_MAX = 32, RECOVERIES_MAX = 1500 };
 
-static const char usage[] = "usage: crash.power [OPTION]...\n"
-                            "  --lint            only look at the recordings\n"
-                            "  --nested          cut the recovery of each state in turn\n"
-                            "  --full            all: no sample, kills at every event, nested to the end\n"
-                            "  --flow NAME       only this flow\n"
-                            "  --state X         judge only this state\n"
-                            "  --sample K        percent of the states that are judged beyond one of each class\n"
-                            "  --classes K       percent of the classes\n"
-                            "  --seed S          which ones\n"
-                            "  --jobs J          flows at a time\n"
-                            "  --first           end with the first thing that is wrong\n"
-                            "  --mutant NAME     with this mistake\n";
+static const char usage[] =
+        "usage: crash.power [OPTION]...\n"
+        "  --lint            only look at the recordings\n"
+        "  --nested          cut the recovery of each state in turn\n"
+        "  --full            all: no sample, kills at every event, nested to the end or 1,500 recoveries\n"
+        "  --flow NAME       only this flow\n"
+        "  --state X         judge only this state\n"
+        "  --sample K        percent of the states that are judged beyond one of each class\n"
+        "  --classes K       percent of the classes\n"
+        "  --seed S          which ones\n"
+        "  --jobs J          flows at a time\n"
+        "  --first           end with the first thing that is wrong\n"
+        "  --mutant NAME     with this mistake\n";
 
 typedef struct Power {
         CutOptions cut;
@@ -87,6 +88,7 @@ static void take_full(CutOptions *o) {
         o->lint = o->states = o->nested = true;
         o->killed = o->sample = o->classes = o->nested_classes = 100;
         o->nested_sample = 5;
+        o->max_recoveries = RECOVERIES_MAX;
         o->max_depth = DEPTH_MAX;
         o->limits = (StatesLimits){.limit = 2048, .n_samples = 512, .with_pairs = true, .seed = o->limits.seed};
 }
