@@ -90,7 +90,7 @@ typedef struct RowHeader {
         uint64_t seq;
 } RowHeader;
 static_assert(sizeof(RowHeader) == 16, "format");
-#define ROW_KEY_MAX 511
+#define FORMAT_ROW_KEY_MAX 511
 
 /* The file journal.head. */
 #define ANCHOR_MAGIC 0x444e4150u /* "PAND" */

@@ -33,7 +33,7 @@ static int row_add(RowList *l, Slice key, Slice value, Error *err) {
 int row_read(StoreTxn *t, const char *key, RowList *ret, Error *err) {
         _cleanup_row_list_ RowList list = {0};
         Slice value, k = SLICE(key, strlen(key));
-        if (k.size == 0 || k.size > ROW_KEY_MAX)
+        if (k.size == 0 || k.size > FORMAT_ROW_KEY_MAX)
                 return -ENOENT;
         int r = store_get(t, STORE_ROWS, k, &value, err);
         if (r == 0)
@@ -50,7 +50,7 @@ static bool has_prefix(Slice key, const char *prefix, size_t n) {
 }
 
 /* The first key behind all those with this prefix, in `buf`; 0: there is none (the prefix is empty or all 0xff). */
-static size_t prefix_after(const char *prefix, size_t n, uint8_t buf[static ROW_KEY_MAX]) {
+static size_t prefix_after(const char *prefix, size_t n, uint8_t buf[static FORMAT_ROW_KEY_MAX]) {
         memcpy(buf, prefix, n);
         while (n > 0 && buf[n - 1] == 0xff)
                 n--;
@@ -70,7 +70,7 @@ static int seek_before(StoreTxn *t, Slice before, Slice *key, Slice *value, Erro
 
 /* To the last row under the prefix. */
 static int seek_last(StoreTxn *t, const char *prefix, size_t n, Slice *key, Slice *value, Error *err) {
-        uint8_t after[ROW_KEY_MAX];
+        uint8_t after[FORMAT_ROW_KEY_MAX];
         size_t n_after = prefix_after(prefix, n, after);
         if (n_after == 0)
                 return store_seek(t, STORE_ROWS, SEEK_LAST, key, value, err);
@@ -91,7 +91,7 @@ int rows_read(StoreTxn *t, const char *prefix, size_t limit, RowList *ret, Error
         _cleanup_row_list_ RowList list = {0};
         Slice key, value;
         size_t n = strlen(prefix);
-        if (n > ROW_KEY_MAX)
+        if (n > FORMAT_ROW_KEY_MAX)
                 return 0;
         int r = seek_start(t, prefix, limit, &key, &value, err);
         while (r == 0 && has_prefix(key, prefix, n)) {

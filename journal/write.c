@@ -227,7 +227,7 @@ int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t
         int r = write_usable(w, err);
         if (r < 0)
                 return r;
-        if (n_key == 0 || n_key > ROW_KEY_MAX || size > RECORD_BODY_MAX)
+        if (n_key == 0 || n_key > FORMAT_ROW_KEY_MAX || size > RECORD_BODY_MAX)
                 return error_set(err, -EINVAL, ERR_FAILED, NULL, "cannot keep a row whose key has %zu characters",
                                  n_key);
         return write_judge(w, row_put(w, SLICE(key, n_key), data, size, err), err);
@@ -247,7 +247,7 @@ static int entry_drop(JournalWrite *w, StoreDb db, Slice key, Error *err) {
 
 int journal_write_row_drop(JournalWrite *w, const char *key, Error *err) {
         size_t n = strlen(key);
-        return n == 0 || n > ROW_KEY_MAX ? 0 : entry_drop(w, STORE_ROWS, SLICE(key, n), err);
+        return n == 0 || n > FORMAT_ROW_KEY_MAX ? 0 : entry_drop(w, STORE_ROWS, SLICE(key, n), err);
 }
 
 int journal_write_get_row(JournalWrite *w, const char *key, RowList *ret, Error *err) {
