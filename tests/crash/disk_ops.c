@@ -27,7 +27,8 @@ uint32_t disk_add_node(Disk *d, ino_t inode, const DiskMeta *meta) {
         if (nodes == NULL)
                 return DISK_NONE;
         d->nodes = nodes;
-        nodes[d->n_nodes] = (DiskNode){.inode = inode, .first = *meta, .now = *meta, .slots = DISK_NONE};
+        nodes[d->n_nodes] =
+                (DiskNode){.inode = inode, .known_as = inode, .first = *meta, .now = *meta, .slots = DISK_NONE};
         return (uint32_t)d->n_nodes++;
 }
 

@@ -26,6 +26,7 @@ typedef struct DiskMeta {
 /* A file, a link, a directory. Its number is its place in Disk.nodes; 0 is the root. */
 typedef struct DiskNode {
         ino_t inode; /* on the disk that was recorded */
+        ino_t known_as; /* its number when pawl saw it first: another one where that disk was made from a recording itself */
         DiskMeta first, now;
         char *data; /* at first: content, or the text of a link */
         size_t first_size, size;

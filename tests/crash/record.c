@@ -57,6 +57,19 @@ static void on_event(const TracerEvent *event, void *userdata) {
                 (void)record_take(&(Doing){watch->r, event, watch->number, watch->r->disk.n_ops});
 }
 
+/* A recovery that is cut knows its files by the numbers they had when they were captured, however often they were made. */
+static void take_former_numbers(Recording *r) {
+        FILE *file = fopen(r->world->inodes, "re");
+        uint64_t is, was;
+        uint32_t node;
+
+        while (file != NULL && fscanf(file, "%" SCNu64 " %" SCNu64, &is, &was) == 2)
+                if ((node = disk_find_inode(&r->disk, is)) != DISK_NONE)
+                        r->disk.nodes[node].known_as = was;
+        if (file != NULL)
+                (void)fclose(file);
+}
+
 bool record_begin(Recording *r, World *world, uint64_t head) {
         int e;
 
@@ -64,6 +77,8 @@ bool record_begin(Recording *r, World *world, uint64_t head) {
         e = disk_load(&r->disk, world->root);
         if (e < 0)
                 (void)snprintf(r->problem, sizeof r->problem, "the root cannot be read: %s", strerror(-e));
+        else if (world->inodes[0] != 0)
+                take_former_numbers(r);
         return e == 0;
 }
 

@@ -467,7 +467,7 @@ static int see_make(Walk *walk, uint32_t node) {
         if (r == 0 && !S_ISLNK(n->first.mode) && chmod(to, meta->mode & 07777) < 0)
                 r = -errno;
         if (r == 0 && lstat(to, &st) == 0)
-                (void)fprintf(walk->inodes, "%" PRIu64 " %" PRIu64 "\n", (uint64_t)st.st_ino, (uint64_t)n->inode);
+                (void)fprintf(walk->inodes, "%" PRIu64 " %" PRIu64 "\n", (uint64_t)st.st_ino, (uint64_t)n->known_as);
         return r;
 }
 
