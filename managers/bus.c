@@ -21,9 +21,11 @@
 #define JOB_USEC (90 * USEC_PER_SEC)
 #define SLICE_USEC (100 * USEC_PER_MSEC)
 #define ATTEMPTS 20 /* of a connection, a slice apart: systemd executing itself anew takes less */
+#define CALL_SILENT 2
 
 struct Bus {
-        sd_bus *bus; /* NULL: not connected */
+        sd_bus *bus;    /* NULL: not connected */
+        bool is_frozen; /* it kept silent twice: nobody waits for it again */
 };
 
 int bus_new(Bus **ret, Error *err) {
@@ -87,7 +89,8 @@ static bool is_lost(int r, const sd_bus_error *e) {
         return false;
 }
 
-/* It is there and says nothing: a systemd that crashed stays, frozen, and so does its socket. */
+/* It is there and says nothing. What was asked while systemd executed itself anew may be lost without a word, so it is
+ * asked once more; a systemd that crashed stays, frozen, and so does its socket. */
 static bool is_silent(int r, const sd_bus_error *e) {
         return r == -ETIMEDOUT || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT);
 }
@@ -100,6 +103,8 @@ static int unanswered(int r, Error *err) {
 
 static int bus_connect(const Host *host, Error *err) {
         int failed = -ENOTCONN;
+        if (host->bus && host->bus->is_frozen)
+                return unanswered(-ETIMEDOUT, err);
         for (int i = 0; i < ATTEMPTS && host->bus; i++) {
                 int r = host_check_cancel(host, err);
                 if (r < 0)
@@ -157,7 +162,7 @@ static int call_arguments(sd_bus_message *m, const BusCall *c) {
         return r;
 }
 
-/* 0, BUS_LOST, or negative with err filled. *ret is owned by the caller; it may be NULL itself. */
+/* 0, BUS_LOST, CALL_SILENT, or negative with err filled. *ret is owned by the caller; it may be NULL itself. */
 static int call_once(const Host *host, const BusCall *c, sd_bus_message **ret, Error *err) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -175,7 +180,7 @@ static int call_once(const Host *host, const BusCall *c, sd_bus_message **ret, E
                 return error_no_memory(err);
         if (is_silent(r, &error)) {
                 disconnect(host->bus);
-                return unanswered(-ETIMEDOUT, err);
+                return CALL_SILENT;
         }
         if (!is_lost(r, &error))
                 return refused(r, &error, c->about, err);
@@ -184,13 +189,16 @@ static int call_once(const Host *host, const BusCall *c, sd_bus_message **ret, E
 }
 
 int bus_call(const Host *host, const BusCall *c, sd_bus_message **ret, Error *err) {
-        for (int i = 0; i < ATTEMPTS; i++) {
+        unsigned n_silent = 0;
+        for (int i = 0; i < ATTEMPTS && n_silent <= 1; i++) {
                 int r = call_once(host, c, ret, err);
-                if (r != BUS_LOST)
+                if (r <= 0)
                         return r;
+                n_silent += r == CALL_SILENT;
                 clock_sleep_usec(SLICE_USEC);
         }
-        return unanswered(-ECONNRESET, err);
+        host->bus->is_frozen = n_silent > 1;
+        return unanswered(n_silent > 1 ? -ETIMEDOUT : -ECONNRESET, err);
 }
 
 int bus_reload(const Host *host, Error *err) {

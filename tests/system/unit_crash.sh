@@ -86,6 +86,7 @@ judge() {
         is_state "$2" || is_state "$3" || {
                 diff -U0 "$dir/state.$2" "$dir/is" >out || true
                 diff -U0 "$dir/state.$3" "$dir/is" >err || true
+                { pawl list && pawl check && answer; } >>err 2>&1 || true
                 fail "$1: neither \"$2\" nor \"$3\""
         }
 }
