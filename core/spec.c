@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "core/base/cbor.h"
@@ -309,14 +308,13 @@ static int load(const char *path, bool must_be_trusted, Value **ret, Error *err)
         size_t size;
         if (!above)
                 return error_no_memory(err);
-        /* Not blocking: what is there may be a pipe. */
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        static const FsNamed named = {.what = "spec", .code = ERR_SPEC};
         struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_set(err, -errno, errno == EACCES ? ERR_PERMISSION : ERR_SPEC, NULL,
-                                 "could not open the spec \"%s\": %s", path, strerror(errno));
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, -EINVAL, ERR_SPEC, NULL, "the spec \"%s\" is not a file", path);
+        _cleanup_close_ int fd = fs_open_named(&named, path, err);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(err, -errno, NULL, "could not look at the spec \"%s\"", path);
         int r = fs_read_fd(fd, SPEC_SIZE_MAX, &text, &size, err);
         if (r == -EFBIG)
                 return error_set(err, r, ERR_SPEC, NULL, "%s:1:1: this file is larger than 1 MiB", path);

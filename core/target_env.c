@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See target_env.h. Whatever is filled in is a secret from then on: nobody knows what a caller's environment holds. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "core/base/env_file.h"
+#include "core/base/fs.h"
 #include "core/base/seal.h"
 #include "core/base/text.h"
 #include "core/target_env.h"
@@ -15,16 +15,12 @@ int target_read_env_file(Target *t, Error *err) {
         const char *path = value_get_text(t->spec, "env_file");
         if (!path)
                 return 0;
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0) {
-                int r = -errno;
-                return error_set_errno(err, r, "The spec names it as env_file.", "could not read \"%s\"", path);
-        }
+        static const FsNamed named = {.what = "env_file", .code = ERR_SPEC, .hint = "The spec names it as env_file."};
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
-        int r = fs_read_fd(fd, ENV_FILE_MAX, &text, &size, err);
+        int r = fs_read_named(&named, path, ENV_FILE_MAX, &text, &size, err);
         if (r < 0)
-                return error_context(err, r, "env_file \"%s\"", path);
+                return r;
         r = env_file_parse(text, size, path, true, &t->env_file, err);
         wipe(text, size);
         return r;

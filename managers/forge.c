@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See forge.h. Addresses are made here from names and numbers; those in a reply are never followed. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/fs.h"
 #include "core/base/text.h"
 #include "managers/forge.h"
 
@@ -187,17 +187,6 @@ int forge_repo_open(const Host *host, const Value *spec, ForgeRepo *ret, Error *
 
 /* ---- Tokens ---------------------------------------------------------------------------------------------------------------- */
 
-static int read_file(const char *path, char **ret, Error *err) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_set_errno(err, -errno, NULL, "could not read the token in \"%s\"", path);
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, -EINVAL, ERR_CONFIG, NULL, "\"%s\" is not a file with a token", path);
-        int r = fs_read_fd(fd, TOKEN_MAX, ret, NULL, err);
-        return r < 0 ? error_context(err, r, "the token in \"%s\"", path) : 0;
-}
-
 /* A line break in it would make a second header. */
 static int check_token(char *token, const char *where, Error *err) {
         size_t n = strlen(token);
@@ -212,6 +201,7 @@ static int check_token(char *token, const char *where, Error *err) {
 
 /* *ret stays NULL where there is none. */
 static int token_find(const Host *host, const Forge *f, char **ret, Error *err) {
+        static const FsNamed named = {.what = "file of the token", .code = ERR_CONFIG};
         const char *given = getenv(f->variable), *directory = getenv("CREDENTIALS_DIRECTORY");
         _cleanup_free_ char *path = directory ? text_format("%s/%s", directory, f->credential) : NULL;
         const char *file = configured(host, f, "token_file");
@@ -225,7 +215,7 @@ static int token_find(const Host *host, const Forge *f, char **ret, Error *err) 
                 r = token ? 0 : error_no_memory(err);
         } else {
                 where = path && access(path, F_OK) == 0 ? path : file;
-                r = where ? read_file(where, &token, err) : 0;
+                r = where ? fs_read_named(&named, where, TOKEN_MAX, &token, NULL, err) : 0;
         }
         if (r == 0 && token)
                 r = check_token(token, where, err);

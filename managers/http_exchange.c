@@ -26,6 +26,7 @@ void http_reply_done(HttpReply *r) {
 }
 
 void exchange_done(Exchange *x) {
+        free(x->authorities);
         free(x->shown);
         free(x->validator);
         free(x->url);

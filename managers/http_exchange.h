@@ -16,6 +16,8 @@ typedef struct Exchange {
         const HttpLimits *limits;
         Wire *wire;
         const char *method, *user_agent, *ca_file;
+        char *authorities; /* what ca_file holds, since the first hop that needs it */
+        size_t n_authorities;
         char *shown; /* the URL as messages may say it */
         uint64_t deadline_usec, max_size;
 

@@ -39,6 +39,18 @@ int origin_parse(const char *url, Origin *ret) {
         return 0;
 }
 
+int http_url_file(const char *url, char **ret) {
+        _cleanup_(curlu_freep) CURLU *u = curl_url();
+        _cleanup_(curl_textp) char *path = NULL;
+        if (!u)
+                return -ENOMEM;
+        if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+            curl_url_get(u, CURLUPART_PATH, &path, CURLU_URLDECODE) != CURLUE_OK)
+                return -EINVAL;
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static bool text_same(const char *a, const char *b) {
         return a && b && strcasecmp(a, b) == 0;
 }

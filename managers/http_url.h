@@ -14,5 +14,7 @@ void origin_done(Origin *o);
 int origin_parse(const char *url, Origin *ret);
 /* The HttpScheme; 0: one that is not served here. */
 unsigned origin_scheme(const Origin *o);
+/* Of a file:// URL: the path on this host, owned by the caller. -EINVAL without a message. */
+int http_url_file(const char *url, char **ret);
 /* The URL as a message may show it; NULL: no memory. */
 char *http_url_shown(const HttpRequest *request);

@@ -7,13 +7,17 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 
+#include "core/base/fs.h"
 #include "core/base/text.h"
+#include "managers/http_url.h"
 #include "managers/http_wire.h"
 
 #define CONNECT_USEC (10 * USEC_PER_SEC)
+#define CA_SIZE_MAX ((size_t)16 << 20)
 
 struct Wire {
         CURL *easy; /* kept: with it live the open connections */
@@ -202,6 +206,39 @@ static void set_method(Exchange *x) {
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, x->request->body ? x->request->body : "");
 }
 
+/* What libcurl would open itself, it would wait for: a pipe for ever, and no signal would end it. */
+static int check_file(const Exchange *x, Error *err) {
+        static const FsNamed named = {.what = "source", .code = ERR_SPEC};
+        _cleanup_free_ char *path = NULL;
+        if (strncasecmp(x->url, "file:", strlen("file:")) != 0)
+                return 0;
+        if (http_url_file(x->url, &path) < 0)
+                return fail_curl(x, CURLE_URL_MALFORMAT, err);
+        _cleanup_close_ int fd = fs_open_named(&named, path, NULL);
+        if (fd != -EINVAL)
+                return 0; /* also where it is missing: libcurl says so */
+        return error_set(err, fd, ERR_SPEC, NULL, "could not %s \"%s\": that is not a file", exchange_doing(x),
+                         x->shown);
+}
+
+static int read_authorities(Exchange *x, Error *err) {
+        static const FsNamed named = {.what = "file of trusted certificates",
+                                      .code = ERR_SPEC,
+                                      .hint = "ca_file names it."};
+        if (!x->ca_file || x->authorities || strncasecmp(x->url, "https:", strlen("https:")) != 0)
+                return 0;
+        return fs_read_named(&named, x->ca_file, CA_SIZE_MAX, &x->authorities, &x->n_authorities, err);
+}
+
+/* In place of the system's, file and directory. */
+static CURLcode set_authorities(const Exchange *x) {
+        struct curl_blob blob = {.data = x->authorities, .len = x->n_authorities, .flags = CURL_BLOB_NOCOPY};
+        if (!x->authorities)
+                return CURLE_OK;
+        CURLcode code = curl_easy_setopt(x->wire->easy, CURLOPT_CAPATH, NULL);
+        return code ? code : curl_easy_setopt(x->wire->easy, CURLOPT_CAINFO_BLOB, &blob);
+}
+
 static void set_options(Exchange *x, const Slist *headers, long left_msec) {
         CURL *c = x->wire->easy;
         curl_easy_reset(c);
@@ -223,8 +260,6 @@ static void set_options(Exchange *x, const Slist *headers, long left_msec) {
         curl_easy_setopt(c, CURLOPT_XFERINFODATA, x);
         if (x->request->retry != HTTP_RETRY_IDEMPOTENT)
                 curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
-        if (x->ca_file)
-                curl_easy_setopt(c, CURLOPT_CAINFO, x->ca_file);
         if (x->request->unix_socket) {
                 curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, x->request->unix_socket);
                 curl_easy_setopt(c, CURLOPT_PROXY, "");
@@ -247,13 +282,19 @@ int wire_hop(Exchange *x, bool *ret_final, Error *err) {
         x->wire->text[0] = '\0';
         *ret_final = true;
         int r = headers_make(x, &headers, err);
+        if (r == 0)
+                r = check_file(x, err);
+        if (r == 0)
+                r = read_authorities(x, err);
         if (r < 0)
                 return r;
         long left = time_left_msec(x);
         if (left < 0)
                 return fail_curl(x, CURLE_OPERATION_TIMEDOUT, err);
         set_options(x, headers, left);
-        CURLcode code = curl_easy_perform(x->wire->easy);
+        CURLcode code = set_authorities(x);
+        if (code == CURLE_OK)
+                code = curl_easy_perform(x->wire->easy);
         if (x->is_enough)
                 code = CURLE_OK;
 

@@ -146,7 +146,7 @@ int fs_place_open(int root, const char *path, FsPlace *ret, Error *err) {
 
 int fs_open(int root, const char *path, int flags, Error *err) {
         assert((flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_PATH)) == O_RDONLY);
-        int fd = fs_open_in_root(root, path, flags | O_NOCTTY);
+        int fd = fs_open_in_root(root, path, flags | O_NOCTTY | O_NONBLOCK);
         return fd < 0 ? fs_fail(err, fd, "open", path) : fd;
 }
 
@@ -262,6 +262,30 @@ int fs_read(int root, const char *path, size_t max, char **ret, size_t *ret_size
                 return fs_fail(err, fd, "open", path);
         r = fs_read_fd(fd, max, ret, ret_size, err);
         return r == -EFBIG ? error_context(err, r, "\"%s\"", path) : r;
+}
+
+int fs_open_named(const FsNamed *named, const char *path, Error *err) {
+        struct stat st;
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                int r = -errno;
+                return error_set(err, r, r == -EACCES ? ERR_PERMISSION : named->code, named->hint,
+                                 "could not open the %s \"%s\": %s", named->what, path, strerror(-r));
+        }
+        if (!S_ISREG(st.st_mode))
+                return error_set(err, -EINVAL, named->code, NULL, "the %s \"%s\" is not a file", named->what, path);
+        return TAKE_FD(fd);
+}
+
+int fs_read_named(const FsNamed *named, const char *path, size_t max, char **ret, size_t *ret_size, Error *err) {
+        _cleanup_close_ int fd = fs_open_named(named, path, err);
+        if (fd < 0)
+                return fd;
+        int r = fs_read_fd(fd, max, ret, ret_size, err);
+        if (r == -EFBIG)
+                return error_set(err, r, named->code, NULL, "the %s \"%s\" is larger than %zu bytes", named->what, path,
+                                 max);
+        return r < 0 ? error_context(err, r, "could not read the %s \"%s\"", named->what, path) : 0;
 }
 
 static int read_link(const FsPlace *p, char **ret) {

@@ -27,7 +27,7 @@ void fs_place_done(FsPlace *p);
 /* Opens the parent directory of path. -ENOENT when it does not exist. */
 int fs_place_open(int root, const char *path, FsPlace *ret, Error *err);
 
-/* Opens for reading (O_NOFOLLOW on the last component when `flags` has it; O_CLOEXEC and O_NOCTTY always added). Never creates. */
+/* Opens for reading (O_NOFOLLOW on the last component when `flags` has it; O_CLOEXEC, O_NOCTTY and O_NONBLOCK always added). Never creates. */
 int fs_open(int root, const char *path, int flags, Error *err); /* descriptor, or negative errno */
 int fs_open_dir(int root, const char *path, Error *err);
 /* lstat of the last component. Returns 0, or -ENOENT quietly (err untouched) when it or a parent is missing. */
@@ -41,6 +41,16 @@ bool fs_exists(int root, const char *path);
 int fs_read(int root, const char *path, size_t max, char **ret, size_t *ret_size, Error *err);
 /* The rest of an open file. ret_size may be NULL, here and above. */
 int fs_read_fd(int fd, size_t max, char **ret, size_t *ret_size, Error *err);
+/* A file that a spec, a configuration or a URL names, outside the root: links are followed, a pipe is not waited for. */
+typedef struct FsNamed {
+        const char *what; /* for messages: "spec", "env_file" */
+        ErrorCode code;   /* of every error but -EACCES and -ENOMEM */
+        const char *hint; /* of one that cannot be opened; may be NULL */
+} FsNamed;
+/* Descriptor of a regular file, or negative errno. */
+int fs_open_named(const FsNamed *named, const char *path, Error *err);
+/* Its whole content, NUL-terminated behind *ret_size (may be NULL). -EFBIG beyond max. */
+int fs_read_named(const FsNamed *named, const char *path, size_t max, char **ret, size_t *ret_size, Error *err);
 /* Target of a link, owned by the caller. -ENOENT and -EINVAL (not a link) quietly. */
 int fs_readlink(int root, const char *path, char **ret, Error *err);
 

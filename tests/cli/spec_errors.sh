@@ -51,6 +51,44 @@ status 1
 has out 'problem  configuration: /etc/pawl/pawl.yaml:1:1: there is no key "ports.rnage"'
 has out 'ok       ports: '
 
+# A pipe is refused wherever a file is named, and not waited for.
+mkfifo pipe
+PAWL_HURRY=$PAWL
+PAWL=$T/hurry
+printf '#!/bin/sh\nexec timeout -s KILL 20 "%s" "$@"\n' "$PAWL_HURRY" >"$PAWL"
+chmod +x "$PAWL"
+# pipe_in LINE MESSAGE EXIT
+pipe_in() {
+        printf 'pawl: 1\nname: web\nport: 1234\n%b\n' "$1" >web.yaml
+        run plan web.yaml
+        status "$3"
+        has err "$2"
+}
+rm "$ROOT/etc/pawl/pawl.yaml"
+printf '#!/bin/sh\n' >web
+chmod +x web
+pipe_in 'source: ./web\nenv_file: pipe' 'the env_file "DIR/pipe" is not a file' 10
+pipe_in 'source: ./pipe' '"DIR/pipe" is neither a file nor a directory' 10
+pipe_in "source: file://$T/pipe" 'could not download "file://DIR/pipe": that is not a file' 10
+pipe_in 'source: {url: "https://127.0.0.1:1/web", ca_file: pipe}' 'the file of trusted certificates "DIR/pipe" is not a file' 10
+for forge in github gitea; do
+        printf '%s: {url: "https://127.0.0.1:1", token_file: %s}\n' $forge "$T/pipe" >"$ROOT/etc/pawl/pawl.yaml"
+        pipe_in "source: $forge:acme/web" 'the file of the token "DIR/pipe" is not a file' 10
+        printf '%s: {url: "https://127.0.0.1:1", ca_file: %s}\n' $forge "$T/pipe" >"$ROOT/etc/pawl/pawl.yaml"
+        pipe_in "source: $forge:acme/web" 'the file of trusted certificates "DIR/pipe" is not a file' 10
+done
+printf 'http: {ca_file: %s}\n' "$T/pipe" >"$ROOT/etc/pawl/pawl.yaml"
+pipe_in 'source: https://127.0.0.1:1/web' 'the file of trusted certificates "DIR/pipe" is not a file' 10
+rm "$ROOT/etc/pawl/pawl.yaml"
+run plan pipe
+status 10
+has err 'the spec "pipe" is not a file'
+mkfifo "$ROOT/etc/pawl/pawl.yaml"
+run plan web.yaml
+status 10
+has err '"/etc/pawl/pawl.yaml" is not a file'
+PAWL=$PAWL_HURRY
+
 # A folder that a unit file could not say as it is.
 rm "$ROOT/etc/pawl/pawl.yaml"
 for folder in '/srv/web ' '/srv/web\\' '/srv\nUser=root'; do
