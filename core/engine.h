@@ -135,7 +135,7 @@ int engine_check(Engine *e, const char *service, bool accept, Value **ret, Error
 /* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a damaged journal open the
  * engine with ENGINE_DOCTOR: it is then verified, and opened for reading only when it is sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
-/* Lines of a service's output. */
+/* Lines of a service's output; also of one whose first deploy was put back: they are kept. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
                 void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err);
 /* Names of all services, for completion and --all: array of texts. */

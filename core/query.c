@@ -14,6 +14,7 @@
 #include "core/engine_state.h"
 #include "core/names.h"
 #include "core/rows.h"
+#include "core/trail.h"
 #include "core/unchecked.h"
 
 /* clang-format off */
@@ -331,11 +332,33 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
 
 /* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
+/* Of a service that is not there, but was tried: what it printed is kept, and its last transaction knows where. -ENOENT quietly. */
+static int tried_row(Engine *e, const char *service, Value **ret_row, Error *err) {
+        _cleanup_(value_freep) Value *past = value_new_array(), *row = value_new_map();
+        _cleanup_(trail_freep) Trail *t = NULL;
+        int r = past && row ? engine_history_ended(e, service, 1, past, err) : error_no_memory(err);
+        if (r < 0)
+                return r;
+        uint64_t tx = (uint64_t)value_get_int(value_at(past, 0), "tx", 0);
+        if (tx == 0 || trail_load(e->journal, NULL, tx, &t, NULL) < 0 || !t->plan->spec || t->plan->from)
+                return -ENOENT;
+        r = value_set(row, "spec", value_copy(t->plan->spec), err);
+        if (r == 0)
+                *ret_row = TAKE_PTR(row);
+        return r;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): the parameters are those of Runtime. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
                 void (*line)(void *userdata, const char *text, size_t n_text), void *userdata, Error *err) {
         _cleanup_(value_freep) Value *opens = NULL, *row = NULL;
-        int r = engine_service_find(e, service, &row, &opens, err);
+        Error why = ERROR_INIT;
+        int r = engine_service_find(e, service, &row, &opens, &why);
+        bool may_be_tried = r < 0 && why.code == ERR_NO_SERVICE && e->journal;
+        if (may_be_tried)
+                r = tried_row(e, service, &row, err);
+        if (r < 0 && err && (!may_be_tried || r == -ENOENT))
+                *err = why;
         if (r < 0)
                 return r;
         const char *type = value_get_text_or(value_path(row, "spec.runtime"), "type", "process");

@@ -341,10 +341,10 @@ static int fail_late(const Health *h, Error *err) {
         uint64_t waited = clock_boot_usec() - h->begin;
         char duration[32];
         duration_format(waited < tenth ? waited : waited / tenth * tenth, duration);
-        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH,
-                          "See \"pawl logs\"; what is slow to start needs a longer health.deadline in the spec.",
-                          "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "", h->target ? h->target : "",
-                          duration, h->reason[0] ? ": " : "", h->reason);
+        int r = error_set(err, -EHOSTDOWN, ERR_HEALTH, NULL, "no %sanswer %s for %s%s%s", h->reason[0] ? "good " : "",
+                          h->target ? h->target : "", duration, h->reason[0] ? ": " : "", h->reason);
+        error_hint(err, "See \"pawl logs %s\"; what is slow to start needs a longer health.deadline in the spec.",
+                   value_get_text_or(h->args, "service", "SERVICE"));
         watch_output(&h->watch, LOG_LINES_SHOWN, err);
         return r;
 }

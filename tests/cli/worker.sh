@@ -20,6 +20,33 @@ pawl: worker: deploy v2 failed: the program exited with status 3 after DUR
     no queue at 127.0.0.1
   put back: nothing is left of it
 E
+
+# What it printed is kept, and can be read although there is no such service.
+run logs worker
+status 0
+out <<'E'
+no queue at 127.0.0.1
+E
+run status worker
+status 4
+run logs never
+status 2
+err <<'E'
+pawl: there is no service "never"
+  try: Run "pawl list" to see the services, "pawl deploy" to make one.
+E
+printf '#!/bin/sh\necho waits\nexec sleep 600\n' >deaf
+chmod +x deaf
+printf 'pawl: 1\nsource: ./deaf\nport: auto\nhealth: {deadline: 1s}\nruntime: {stop_timeout: 300ms}\n' >wrongport.yaml
+run deploy wrongport.yaml
+status 4
+has err 'try: See "pawl logs wrongport"; what is slow to start needs a longer health.deadline in the spec.'
+run logs wrongport
+status 0
+out <<'E'
+waits
+E
+
 run -q apply v1.yaml
 status 0
 out <<'E'

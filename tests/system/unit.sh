@@ -144,7 +144,7 @@ wait $! || true
 told <<'END'
 pawl: sleeper: deploy v1 failed: no good answer on 127.0.0.1:PORT for DUR: another program (pid PID, python3) has that port
   put back: nothing is left of it
-  try: See "pawl logs"; what is slow to start needs a longer health.deadline in the spec.
+  try: See "pawl logs sleeper"; what is slow to start needs a longer health.deadline in the spec.
 END
 machine_exec systemctl stop taken.service
 machine_exec rm /root/sleeper.yaml
