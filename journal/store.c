@@ -222,6 +222,19 @@ static int open_once(int dir, Opened **ret, Error *err) {
         return 0;
 }
 
+/* Nothing was begun, so its outcome is not unknown. */
+static int open_error(int rc, Error *err) {
+        static const char what[] = "could not open the journal's database";
+        if (rc == EROFS)
+                return error_set_errno(
+                        err, -rc,
+                        "The file system is mounted read-only. Mount it writable (mount -o remount,rw), then run the command again.",
+                        what);
+        if (rc == EACCES || rc == EPERM)
+                return error_set_errno(err, -rc, "Run the command as the user whom the journal belongs to.", what);
+        return store_error(rc == ENOENT ? EIO : rc, what, err);
+}
+
 int store_open(int dir, const StoreOptions *options, Store **ret, Error *err) {
         int r = check_version(err);
         if (r < 0)
@@ -261,7 +274,7 @@ int store_open(int dir, const StoreOptions *options, Store **ret, Error *err) {
                 rc = guarded(open_dbs_call, &c);
         guard_leave();
         if (rc != 0)
-                return store_error(rc == ENOENT ? EIO : rc, "could not open the journal's database", err);
+                return open_error(rc, err);
         *ret = TAKE_PTR(s);
         return 0;
 }
