@@ -94,15 +94,38 @@ int cli_engine_options(Cli *cli, EngineOptions *ret, ConfigOverride **ret_overri
         return 0;
 }
 
+static bool is_simple(const Cli *cli) {
+        const char *kind = option_text(cli->options, FLAG_EXIT_CODES);
+        if (!kind && cli->engine)
+                kind = value_get_text(engine_config(cli->engine), "exit_codes");
+        if (!kind)
+                kind = getenv("PAWL_EXIT_CODES");
+        return kind && strcmp(kind, "simple") == 0;
+}
+
+int cli_exit_status(const Cli *cli, int r, const Error *err) {
+        int status = cli->status > 0 || r >= 0 ? cli->status : error_exit_status(err->code);
+        if (status == 0 && r < 0)
+                status = 1;
+        return status > 0 && is_simple(cli) ? 1 : status;
+}
+
+static int status_of_unknown(const Cli *cli) {
+        return cli_exit_status(cli, -EIO, &(Error){.code = ERR_JOURNAL_IO});
+}
+
 static int engine_open_for(Cli *cli, EngineAccess access, Engine **ret, Error *err) {
         _cleanup_free_ ConfigOverride *overrides = NULL;
         EngineOptions options;
+        bool is_writing = access == ENGINE_WRITE || access == ENGINE_REPAIR;
         int r = cli->engine ? 0 : cli_engine_options(cli, &options, &overrides, err);
         if (r == 0 && !cli->engine) {
                 options.access = access;
-                if (options.access == ENGINE_WRITE || options.access == ENGINE_REPAIR)
-                        signals_catch();
+                if (is_writing)
+                        signals_catch(status_of_unknown(cli));
                 r = engine_open(&options, &cli->engine, err);
+                if (r == 0 && is_writing) /* now its configuration is known */
+                        signals_catch(status_of_unknown(cli));
         }
         if (r == 0)
                 *ret = cli->engine;
@@ -119,22 +142,6 @@ int cli_engine_for_writing(Cli *cli, Engine **ret, Error *err) {
 }
 
 /* ---- Answer ------------------------------------------------------------------------------------------------------ */
-
-static bool is_simple(const Cli *cli) {
-        const char *kind = option_text(cli->options, FLAG_EXIT_CODES);
-        if (!kind && cli->engine)
-                kind = value_get_text(engine_config(cli->engine), "exit_codes");
-        if (!kind)
-                kind = getenv("PAWL_EXIT_CODES");
-        return kind && strcmp(kind, "simple") == 0;
-}
-
-int cli_exit_status(const Cli *cli, int r, const Error *err) {
-        int status = cli->status > 0 || r >= 0 ? cli->status : error_exit_status(err->code);
-        if (status == 0 && r < 0)
-                status = 1;
-        return status > 0 && is_simple(cli) ? 1 : status;
-}
 
 /* An outcome that failed names its flow; other results are shown before the error that judges them (check, doctor). */
 static bool is_outcome(const Value *result) {
@@ -166,6 +173,26 @@ static int answer(Cli *cli, Value *result, int r, const Error *err) {
         out_bar(&cli->out, NULL);
         value_free(result);
         return status;
+}
+
+static bool is_change(const Cli *cli) {
+        const Options *o = cli->options;
+        bool is_accept = option_is(o, FLAG_ACCEPT), is_dry = option_is(o, FLAG_DRY_RUN);
+        return o->command && (is_accept || (o->command->is_change && !is_dry)) && !option_is(o, FLAG_HELP);
+}
+
+/* Where the output is the result, what is missing of it is a failure; else the status tells of the host. */
+static int judge_output(Cli *cli, int status) {
+        Error err = ERROR_INIT;
+        int r = out_finish(&cli->out, &err);
+        if (r == 0)
+                return status;
+        if (is_change(cli)) {
+                out_say(&cli->out, "  warning: %s\n", err.message);
+                return status;
+        }
+        text_error(cli, NULL, &err);
+        return status > 0 ? status : cli_exit_status(cli, r, &err);
 }
 
 static int run(Cli *cli, Value **ret, Error *err) {
@@ -213,7 +240,7 @@ int cli_main(int argc, char **argv) {
                 cli.out.has_colour = false;
         if (r == 0)
                 r = run(&cli, &result, &err);
-        int status = answer(&cli, result, r, &err);
+        int status = judge_output(&cli, answer(&cli, result, r, &err));
         engine_free(cli.engine);
         out_done(&cli.out);
         return status;

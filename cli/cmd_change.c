@@ -64,7 +64,11 @@ static int several_end(Cli *cli, Several *s, Value **ret, Error *err) {
 
 /* A signal ends the whole run, and so does a journal that cannot be trusted any more. */
 static bool is_end_of_all(int r, const Error *why) {
-        return r < 0 && (why->code == ERR_INTERRUPTED || why->code == ERR_TERMINATED || why->code == ERR_JOURNAL_IO);
+        static const ErrorCode ends[] = {ERR_HANGUP, ERR_INTERRUPTED, ERR_TERMINATED, ERR_JOURNAL_IO};
+        for (size_t i = 0; r < 0 && i < ELEMENTSOF(ends); i++)
+                if (ends[i] == why->code)
+                        return true;
+        return false;
 }
 
 /* What is missing was told as a warning; who asks for it has it as an error. */

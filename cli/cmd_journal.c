@@ -68,7 +68,7 @@ static void export_line(void *userdata, const char *text) {
         Cli *cli = userdata;
         out_raw(&cli->out, text, strlen(text));
         out_raw(&cli->out, "\n", 1);
-        if (out_has_failed())
+        if (out_has_failed(&cli->out))
                 signals_cancel(SIGPIPE);
 }
 

@@ -271,8 +271,8 @@ static void log_line(void *userdata, const char *text, size_t n_text) {
         out_raw(&sink->cli->out, text, n_text);
         if (n_text == 0 || text[n_text - 1] != '\n')
                 out_raw(&sink->cli->out, "\n", 1);
-        (void)fflush(stdout);
-        if (out_has_failed())
+        out_flush(&sink->cli->out);
+        if (out_has_failed(&sink->cli->out))
                 signals_cancel(SIGPIPE);
 }
 

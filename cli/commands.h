@@ -26,6 +26,7 @@ struct Command {
         CommandNeed need;
         uint64_t flags; /* besides the common ones */
         bool takes_exec;
+        bool is_change;   /* of the host: what it prints is not what it is for */
         const char *text; /* one line */
         const char *more; /* a paragraph for "help COMMAND", or NULL */
         /*

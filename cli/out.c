@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every text is made whole before it is written, so that a line is one write and the marks can be exchanged in it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -29,8 +31,19 @@ static const char *const colours[] = {
 /* clang-format on */
 #define COLOUR_END "\033[0m"
 
+/*
+ * Else the first file that is opened, which may be the journal's, would be taken for the stream. Open the wrong way round, so that using it fails as it does
+ * when it is closed.
+ */
+static void fill_closed_streams(void) {
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 void out_init(Out *out) {
         const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+        fill_closed_streams();
         (void)setlocale(LC_CTYPE, "");
         out->is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
         out->has_colour = !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
@@ -83,18 +96,30 @@ static char *for_terminal(const Out *out, const char *s) {
         return text_take(&t);
 }
 
-static void write_text(const Out *out, FILE *stream, const char *s) {
+/* Of stdout the first reason is kept: what follows fails for having failed. */
+static void note_failure(Out *out) {
+        if (out->write_errno == 0)
+                out->write_errno = errno;
+}
+
+static void put(Out *out, FILE *stream, const char *s, size_t size) {
+        if (fwrite(s, 1, size, stream) < size && stream == stdout)
+                note_failure(out);
+}
+
+static void write_text(Out *out, FILE *stream, const char *s) {
         _cleanup_free_ char *spelled = out_spell(out, s);
+        const char *text = spelled ? spelled : s;
         if (!isatty(fileno(stream))) {
-                (void)fputs(spelled ? spelled : s, stream);
+                put(out, stream, text, strlen(text));
                 return;
         }
         _cleanup_free_ char *shown = spelled ? for_terminal(out, spelled) : NULL;
         if (shown)
-                (void)fputs(shown, stream);
+                put(out, stream, shown, strlen(shown));
 }
 
-static _printf_(3, 0) void write_format(const Out *out, FILE *stream, const char *format, va_list ap) {
+static _printf_(3, 0) void write_format(Out *out, FILE *stream, const char *format, va_list ap) {
         char *text = NULL;
         if (vasprintf(&text, format, ap) < 0)
                 return;
@@ -110,6 +135,11 @@ static _printf_(2, 0) void keep_format(Out *out, const char *format, va_list ap)
         free(text);
 }
 
+void out_flush(Out *out) {
+        if (fflush(stdout) != 0)
+                note_failure(out);
+}
+
 void out_print(Out *out, const char *format, ...) {
         va_list ap;
         va_start(ap, format);
@@ -119,23 +149,24 @@ void out_print(Out *out, const char *format, ...) {
         else
                 write_format(out, stdout, format, ap);
         va_end(ap);
-        (void)fflush(stdout);
+        out_flush(out);
 }
 
 void out_raw(Out *out, const char *data, size_t size) {
         out_bar(out, NULL);
         if (!isatty(STDOUT_FILENO)) {
-                (void)fwrite(data, 1, size, stdout);
+                put(out, stdout, data, size);
                 return;
         }
         _cleanup_free_ char *shown = text_escape_terminal(data, size, out->is_utf8);
         if (shown)
-                (void)fputs(shown, stdout);
+                put(out, stdout, shown, strlen(shown));
 }
 
 void out_say(Out *out, const char *format, ...) {
         va_list ap;
         va_start(ap, format);
+        out_flush(out); /* both may be the same file */
         out_bar(out, NULL);
         write_format(out, stderr, format, ap);
         va_end(ap);
@@ -153,13 +184,27 @@ bool out_has_terminal(void) {
         return isatty(STDERR_FILENO);
 }
 
-bool out_has_failed(void) {
-        return ferror(stdout) != 0;
+bool out_has_failed(const Out *out) {
+        return out->write_errno != 0;
+}
+
+int out_finish(Out *out, Error *err) {
+        out_flush(out);
+        /* A file on another machine may say only now that it had no room. */
+        int copy = dup(STDOUT_FILENO);
+        if (copy >= 0 && close(copy) < 0)
+                note_failure(out);
+        if (out->write_errno == 0 || out->write_errno == EPIPE)
+                return 0;
+        return error_set(err, -out->write_errno, ERR_IO,
+                         "What was printed is not complete: run it again, to another place.",
+                         "could not write to stdout: %s", strerror(out->write_errno));
 }
 
 void out_bar(Out *out, const char *text) {
         if (!text && !out->is_bar_open)
                 return;
+        out_flush(out);
         (void)fputs("\r\033[K", stderr);
         if (text)
                 write_text(out, stderr, text);

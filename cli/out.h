@@ -2,7 +2,7 @@
 /*
  * Output: results to stdout, messages to stderr. The only place that decides about colour, marks and silence.
  *
- * A stream that fails changes nothing: what was done is done, and the exit status says so.
+ * A stream that fails changes nothing of what is done on the host. Of stdout it is kept, and out_finish() tells it.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "core/base/error.h"
 #include "core/base/text.h"
 
 typedef enum OutColour { OUT_GREEN, OUT_YELLOW, OUT_RED } OutColour;
@@ -20,10 +21,11 @@ typedef struct Out {
         bool is_json;     /* one object on stdout; stderr stays silent */
         bool has_colour;  /* allowed at all */
         bool is_bar_open; /* a progress bar stands on the terminal's last line */
+        int write_errno;  /* why stdout failed first; 0: it did not */
         Text printed;     /* with is_json: what would have been result text */
 } Out;
 
-/* Sets the locale of characters (not of messages or numbers) and looks at the environment. */
+/* Sees to it that stdin, stdout and stderr are no other file, sets the locale of characters (not of messages or numbers) and looks at the environment. */
 void out_init(Out *out);
 void out_done(Out *out);
 
@@ -38,7 +40,9 @@ char *out_spell(const Out *out, const char *text);
 void out_print(Out *out, const char *format, ...) _printf_(2, 3);
 /* Content of others (a log, a file): byte by byte; to a terminal with everything it would obey as \xNN. */
 void out_raw(Out *out, const char *data, size_t size);
-/* A message. */
+/* What out_raw() was given reaches whoever follows it. */
+void out_flush(Out *out);
+/* A message; what was printed before stands before it. */
 void out_say(Out *out, const char *format, ...) _printf_(2, 3);
 
 /* "\033[32m" or "" for the stream; out_plain ends it. */
@@ -48,4 +52,10 @@ const char *out_plain(const Out *out, FILE *stream);
 /* Rewrites the one line at the bottom of the terminal; NULL takes it away. Nothing where stderr is no terminal. */
 void out_bar(Out *out, const char *text);
 bool out_has_terminal(void); /* stderr */
-bool out_has_failed(void);   /* stdout: nobody reads it any more */
+
+bool out_has_failed(const Out *out); /* stdout: going on printing is of no use */
+/*
+ * Behind all output. ERR_IO: stdout could not take all of it. A reader who went away had enough, and that is no
+ * failure.
+ */
+int out_finish(Out *out, Error *err);

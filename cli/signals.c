@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -12,13 +13,21 @@
 #include "cli/signals.h"
 
 static volatile sig_atomic_t cancelled;
+static volatile sig_atomic_t status_at_once;
 
+static _Noreturn void stop_at_once(void) {
+        static const char text[] = "pawl: stopped at once; what it had begun is left as it is: run \"pawl recover\"\n";
+        ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+        (void)n;
+        _exit(status_at_once);
+}
+
+/* A terminal that goes away says so more than once: by the kernel, by the shell, and again when the shell ends. */
 static void on_signal(int signal_number) {
-        if (cancelled) {
-                (void)signal(signal_number, SIG_DFL);
-                (void)raise(signal_number);
+        if (cancelled && signal_number == SIGHUP)
                 return;
-        }
+        if (cancelled && cancelled != SIGHUP)
+                stop_at_once();
         cancelled = signal_number;
 }
 
@@ -44,9 +53,17 @@ void signals_ignore_pipe(void) {
         (void)signal(SIGPIPE, SIG_IGN);
 }
 
-void signals_catch(void) {
+static bool is_ignored(int signal_number) {
+        struct sigaction action;
+        return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void signals_catch(int second_status) {
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
         (void)sigemptyset(&action.sa_mask);
+        status_at_once = second_status;
+        if (!is_ignored(SIGHUP)) /* as under nohup */
+                (void)sigaction(SIGHUP, &action, NULL);
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals: the first SIGINT or SIGTERM asks the flow to stop and put back, the second ends the program at once
- * (recovery has what it needs).
+ * Signals: the first SIGINT, SIGTERM or SIGHUP asks the flow to stop and put back. A SIGINT or SIGTERM behind a SIGINT or SIGTERM ends the program at once, and
+ * says so (recovery has what it needs). SIGHUP stays ignored where it was when the program began.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 
 /* A closed pipe is an error of write(), not the end of a flow. */
 void signals_ignore_pipe(void);
-/* From here on the first SIGINT or SIGTERM only sets the flag. */
-void signals_catch(void);
+/* From here on the first signal only sets the flag, and the program's exit status after a second is the given one. */
+void signals_catch(int second_status);
 /* As if the signal had come: for output that nobody reads any more. */
 void signals_cancel(int signal_number);
 /* While nothing is written: a reader of stdout who goes away sets the flag to SIGPIPE. */

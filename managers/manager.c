@@ -90,11 +90,26 @@ bool host_is_cancelled(const Host *host) {
         return host->cancel && *host->cancel != 0;
 }
 
+static int error_cancelled(int signal_number, Error *err) {
+        /* clang-format off */
+        static const struct {
+                int signal_number;
+                ErrorCode code;
+                const char *text;
+        } ways[] = {
+                {SIGTERM, ERR_TERMINATED, "ended by SIGTERM"},
+                {SIGHUP,  ERR_HANGUP,     "ended by SIGHUP"},
+        };
+        /* clang-format on */
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++)
+                if (ways[i].signal_number == signal_number)
+                        return error_set(err, -ECANCELED, ways[i].code, NULL, "%s", ways[i].text);
+        return error_set(err, -ECANCELED, ERR_INTERRUPTED, NULL, "interrupted");
+}
+
 int host_check_cancel(const Host *host, Error *err) {
-        if (host_is_cancelled(host) && *host->cancel == SIGTERM)
-                return error_set(err, -ECANCELED, ERR_TERMINATED, NULL, "ended by SIGTERM");
         if (host_is_cancelled(host))
-                return error_set(err, -ECANCELED, ERR_INTERRUPTED, NULL, "interrupted");
+                return error_cancelled(*host->cancel, err);
         if (host->deadline_usec > 0 && clock_boot_usec() >= host->deadline_usec)
                 return error_set(err, -ETIMEDOUT, ERR_TIMEOUT, NULL, "the time for this flow is over");
         return 0;

@@ -75,7 +75,7 @@ typedef struct Host {
 } Host;
 
 bool host_is_cancelled(const Host *host);
-/* -ECANCELED (ERR_INTERRUPTED; ERR_TERMINATED when the flag says SIGTERM) when cancelled, -ETIMEDOUT (ERR_TIMEOUT) past the deadline, else 0. For loops that wait. */
+/* -ECANCELED (ERR_INTERRUPTED; ERR_TERMINATED or ERR_HANGUP when the flag says so) when cancelled, -ETIMEDOUT (ERR_TIMEOUT) past the deadline, else 0. For loops that wait. */
 int host_check_cancel(const Host *host, Error *err);
 void host_log(const Host *host, LogLevel level, const char *format, ...) _printf_(3, 4);
 void host_progress(const Host *host, const char *what, uint64_t done, uint64_t total);

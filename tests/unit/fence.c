@@ -77,7 +77,7 @@ static void test_a_child_that_takes_too_long_is_ended(void **state) {
         assert_int_equal(run((char *[]){(char *)"sleep", (char *)"60", NULL}, NULL, 200000, &result), -ETIMEDOUT);
         assert_true(clock_boot_usec() - begin < 5 * USEC_PER_SEC);
         assert_false(temp_host_has(&t, FENCE));
-        t.cancel = 1;
+        t.cancel = SIGINT;
         assert_int_equal(run((char *[]){(char *)"sleep", (char *)"60", NULL}, NULL, 0, &result), -ECANCELED);
 }
 

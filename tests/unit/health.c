@@ -216,7 +216,7 @@ static void test_waiting_can_be_cancelled(void **state) {
         (void)state;
         start(",\"sleep\",\"60000\"");
         _cleanup_(value_freep) Value *args = args_new("tcp", 10 * USEC_PER_SEC);
-        t.cancel = 1;
+        t.cancel = SIGINT;
         assert_int_equal(apply_only(args), -ECANCELED);
         t.cancel = 0;
         t.host.deadline_usec = clock_boot_usec() + 100000;

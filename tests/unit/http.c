@@ -347,7 +347,7 @@ static void deadline_ends_a_slow_answer(void **state) {
 static void cancelling_ends_the_request(void **state) {
         Fixture *f = *state;
         _cleanup_http_reply_ HttpReply reply = {0};
-        f->rooted.cancel = 1;
+        f->rooted.cancel = SIGINT;
         assert_int_equal(get(f, http_server_url(f->server, "/x"), &reply), -ECANCELED);
         assert_int_equal(http_server_count(f->server, NULL), 0);
 }

@@ -102,9 +102,18 @@ static void test_cancelling_is_noticed_and_never_while_putting_back(void **state
         Host host = {.cancel = &flag};
         Error err = ERROR_INIT;
         assert_int_equal(host_check_cancel(&host, &err), 0);
-        flag = 1;
-        assert_int_equal(host_check_cancel(&host, &err), -ECANCELED);
-        assert_int_equal(err.code, ERR_INTERRUPTED);
+        static const struct {
+                int signal_number;
+                ErrorCode code;
+        } ways[] = {{SIGINT, ERR_INTERRUPTED},
+                    {SIGTERM, ERR_TERMINATED},
+                    {SIGHUP, ERR_HANGUP},
+                    {SIGPIPE, ERR_INTERRUPTED}};
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                flag = ways[i].signal_number;
+                assert_int_equal(host_check_cancel(&host, &err), -ECANCELED);
+                assert_int_equal(err.code, ways[i].code);
+        }
         host.cancel = NULL;
         assert_int_equal(host_check_cancel(&host, &err), 0);
         host.deadline_usec = 1;

@@ -62,7 +62,7 @@ static void follow_line(void *userdata, const char *text, size_t n_text) {
                 rename(path, to);
                 temp_host_write(&t, "var/log/pawl/web.log", "second\n");
         } else if (strncmp(text, "second", n_text) == 0) {
-                t.cancel = 1;
+                t.cancel = SIGINT;
         }
 }
 

@@ -413,7 +413,7 @@ static void cancelling_leaves_nothing(void **state) {
         Fixture *f = *state;
         program(f, "#!web");
         capture(f);
-        f->rooted.cancel = 1;
+        f->rooted.cancel = SIGINT;
         assert_int_equal(apply(f), -ECANCELED);
         assert_nothing_left(f);
 }
