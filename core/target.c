@@ -244,6 +244,35 @@ static bool copy_of(const Value *row, const char *name, Value **ret) {
         return !v || *ret;
 }
 
+/* Whether the service ever had it, as far as the history goes. */
+static int was_deployed(const Target *t, const char *version, bool *ret, Error *err) {
+        _cleanup_(value_freep) Value *past = value_new_array();
+        int r = past ? engine_history_ended(t->engine, t->service, 0, past, err) : error_no_memory(err);
+        bool was = false;
+        for (size_t i = 0; r == 0 && i < value_count(past) && !was; i++)
+                was = strcmp(value_get_text_or(value_at(past, i), "to", ""), version) == 0 &&
+                      strcmp(value_get_text_or(value_at(past, i), "result", ""), "done") == 0;
+        if (r == 0)
+                *ret = was;
+        return r;
+}
+
+static int refuse_gone(Target *t, const char *version, Error *err) {
+        bool was = false;
+        int r = was_deployed(t, version, &was, err);
+        if (r < 0)
+                return r;
+        r = error_set(err, -ENOENT, ERR_NO_VERSION, NULL, "%s %s %s", t->service, version,
+                      was ? "is not kept any more" : "was never deployed");
+        error_hint(
+                err,
+                was ? "Upgrade to it instead: \"pawl upgrade %s --version %s\"."
+                    : "Only what was deployed can be gone back to; a new version comes with \"pawl upgrade %s --version %s\".",
+                t->service, version);
+        list_releases(t, err);
+        return r;
+}
+
 static int target_of_rollback(Target *t, const Request *request, Error *err) {
         _cleanup_(value_freep) Value *release = NULL;
         int r = engine_service_row(t->engine, t->service, &t->row, err);
@@ -259,12 +288,8 @@ static int target_of_rollback(Target *t, const Request *request, Error *err) {
         bool is_kept = false;
         if (r == 0)
                 r = path ? fs_has(t->engine->root, path, &is_kept, err) : error_no_memory(err);
-        if (r == -ENOENT || (r == 0 && !is_kept)) {
-                r = error_set(err, -ENOENT, ERR_NO_VERSION, "Upgrade to it instead: \"pawl upgrade --version\".",
-                              "%s %s is not kept any more", t->service, version);
-                list_releases(t, err);
-                return r;
-        }
+        if (r == -ENOENT || (r == 0 && !is_kept))
+                return refuse_gone(t, version, err);
         if (r < 0)
                 return r;
         t->version = strdup(version);

@@ -104,11 +104,10 @@ static int process_check(const Host *host, const Value *args, Error *err) {
         if (r < 0 || !needs_all)
                 return r;
         r = definition_read(host, value_get_text(args, "definition"), "", &d, err);
-        if (r == 0 && faccessat(AT_FDCWD, d.argv[0], X_OK, AT_EACCESS) < 0)
-                return error_set(
-                        err, -errno, ERR_PROGRAM,
-                        "\"pawl check\" shows what is not as it was made; \"pawl apply --overwrite\" makes it so again.",
-                        "\"%s\" cannot be started: %s", d.argv[0], strerror(errno));
+        if (r < 0 || faccessat(AT_FDCWD, d.argv[0], X_OK, AT_EACCESS) == 0)
+                return r;
+        r = error_set(err, -errno, ERR_PROGRAM, NULL, "\"%s\" cannot be started: %s", d.argv[0], strerror(errno));
+        role_hint_repair(args, err);
         return r;
 }
 

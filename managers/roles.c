@@ -205,6 +205,13 @@ int role_needs_all(const Value *args, bool *ret, Error *err) {
         return r;
 }
 
+void role_hint_repair(const Value *args, Error *err) {
+        const char *service = value_get_text_or(args, "service", "SERVICE");
+        error_hint(err,
+                   "\"pawl check %s\" shows what is not as it was made; \"pawl upgrade %s --overwrite\" makes it anew.",
+                   service, service);
+}
+
 int role_capture(const Runner *runner, const Host *host, const Value *args, Value **ret_before, Error *err) {
         _cleanup_(value_freep) Value *before = value_new_map();
         Running now = {0};

@@ -41,6 +41,9 @@ typedef struct Runner {
 /* Is the step one that finds everything in place (start), rather than one whose plan makes it? ERR_FAILED: there is no such role. */
 int role_needs_all(const Value *args, bool *ret, Error *err);
 
+/* The hint of a start that does not find its files as they were made. */
+void role_hint_repair(const Value *args, Error *err);
+
 /* The operations of a manager whose arguments have "service", "role" and perhaps "health". */
 int role_capture(const Runner *runner, const Host *host, const Value *args, Value **ret_before, Error *err);
 int role_apply(const Runner *runner, const Host *host, const Value *args, const Value *before, StepResult *ret,

@@ -221,10 +221,10 @@ static int unit_check(const Host *host, const Value *args, Error *err) {
                 r = bus_unit(host, value_get_text(args, "unit"), &u, err);
         if (r != 0 || !needs_all || strcmp(u.load_state, "loaded") == 0)
                 return r;
-        return error_set(
-                err, -EBADF, ERR_PROGRAM,
-                "\"pawl check\" shows what is not as it was made; \"pawl apply --overwrite\" makes it so again.",
-                "%s cannot be started: its file is %s", value_get_text(args, "unit"), u.load_state);
+        r = error_set(err, -EBADF, ERR_PROGRAM, NULL, "%s cannot be started: its file is %s",
+                      value_get_text(args, "unit"), u.load_state);
+        role_hint_repair(args, err);
+        return r;
 }
 
 static int unit_capture(const Host *host, const Value *args, Value **ret_before, Error *err) {

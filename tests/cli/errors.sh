@@ -145,7 +145,7 @@ status 0
 mv "$ROOT/opt/pawl/web/releases/v1/web" .
 fails 1 -q start web <<'E'
 pawl: "DIR/root/opt/pawl/web/current/web" cannot be started: No such file or directory
-  try: "pawl check" shows what is not as it was made; "pawl apply --overwrite" makes it so again.
+  try: "pawl check web" shows what is not as it was made; "pawl upgrade web --overwrite" makes it anew.
 E
 mv web "$ROOT/opt/pawl/web/releases/v1/web"
 

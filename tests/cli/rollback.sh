@@ -36,6 +36,14 @@ check "v1 still answers" test "$(answer web)" = "hello from v1"
 
 run rollback web -v v7
 status 2
+has err 'pawl: web v7 was never deployed'
+has err 'a new version comes with "pawl upgrade web --version v7".'
+mv "$ROOT/opt/pawl/web/releases/v2" gone
+run rollback web -v v2
+status 2
+has err 'pawl: web v2 is not kept any more'
+has err 'try: Upgrade to it instead: "pawl upgrade web --version v2".'
+mv gone "$ROOT/opt/pawl/web/releases/v2"
 run rollback nix
 status 2
 has err 'there is no service "nix"'
