@@ -154,7 +154,9 @@ static int read_range(const SpecNode *node, Value **ret, Error *err) {
                         return r;
         }
         if (value_at(range, 0)->integer >= value_at(range, 1)->integer)
-                return spec_refuse(node, NULL, err, "\"%s\" must go from a lower to a higher number", node->path);
+                return spec_refuse(node,
+                                   "The second number is the first one that is not used: [3000, 3001] is port 3000.",
+                                   err, "\"%s\" is empty: it must go from a lower to a higher number", node->path);
         *ret = TAKE_PTR(range);
         return 0;
 }

@@ -281,14 +281,32 @@ static int finish_version(const SpecNode *node, Value *spec, Error *err) {
         return r;
 }
 
+/* A variable is what one place says. PORT is what pawl says, where there is one. */
+static int check_secrets(const SpecNode *node, const Value *spec, Error *err) {
+        SpecNode env = spec_get(node, "env"), secrets = spec_get(node, "secrets");
+        const Value *variables = value_get(spec, "env"), *list = value_get(spec, "secrets");
+        for (size_t i = 0; i < value_count(list); i++) {
+                const char *name = value_get_text(value_at(list, i), "name");
+                if (value_get(spec, "port") && strcmp(name, "PORT") == 0)
+                        return spec_refuse(&secrets, "Leave it out.", err,
+                                           "\"secrets\" has \"PORT\", which is the port of the service");
+                if (!value_get(variables, name))
+                        continue;
+                SpecNode at = spec_get(&env, name);
+                return spec_refuse_key(&at, "Keep one of the two.", err, "\"%s\" is named by \"secrets\" as well",
+                                       at.path);
+        }
+        return 0;
+}
+
 int spec_check_whole(const SpecNode *node, Value *spec, Error *err) {
         int r = finish_version(node, spec, err);
         if (r < 0)
                 return r;
         value_remove(spec, "pawl");
         if (strcmp(value_get_text_or(spec, "kind", ""), "worker") == 0)
-                return finish_worker(node, spec, err);
-        if (value_get(spec, "port"))
-                return 0;
-        return value_set_int(spec, "port", 0, err);
+                r = finish_worker(node, spec, err);
+        else if (!value_get(spec, "port"))
+                r = value_set_int(spec, "port", 0, err);
+        return r < 0 ? r : check_secrets(node, spec, err);
 }

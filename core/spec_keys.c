@@ -207,7 +207,7 @@ const SpecKey spec_keys[] = {
         {"version",      SPEC_VERSION,  NULL,      .text = "of a release its tag, or latest; otherwise sha- and 12 digits of the content's hash"},
         {"source",       SPEC_MAP,      NULL,      .text = "what to deploy: a path, a url, github:owner/name, gitea:owner/name, or a map", .flags = SPEC_REQUIRED, .keys = source_keys, .short_key = source_short},
         {"runtime",      SPEC_MAP,      "auto",    .text = "what runs it", .keys = runtime_keys, .short_key = type_short},
-        {"port",         SPEC_PORT,     NULL,      .text = "where it listens, told by PORT and {port}; auto: the lowest that is free", .automatic = "0"},
+        {"port",         SPEC_PORT,     NULL,      .text = "where it listens, told by PORT and {port}; auto: the lowest that is free", .automatic = ""},
         {"env",          SPEC_ENV,      NULL,      .text = "variables of the program"},
         {"env_file",     SPEC_PATH,     NULL,      .text = "more of them, KEY=VALUE; env wins"},
         {"secrets",      SPEC_LIST,     NULL,      .text = "variables that are looked up or generated, and kept sealed", .keys = secret_keys, .short_key = name_short},

@@ -98,10 +98,9 @@ static int read_count(const SpecNode *node, const SpecKey *key, const char *text
 }
 
 static int read_port(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
-        (void)node;
+        (void)node, (void)key;
         int64_t i;
-        bool is_auto = strcmp(text, "0") == 0 && key->automatic && strcmp(key->automatic, "0") == 0;
-        if (!number_parse(text, &i) || ((i < 1 || i > 65535) && !is_auto))
+        if (!number_parse(text, &i) || i < 1 || i > 65535)
                 return 1;
         return give(value_new_int(i), ret, err);
 }
@@ -256,6 +255,13 @@ static int read_url(const SpecNode *node, const SpecKey *key, const char *text, 
 static int read_fetch(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err) {
         if (strstr(text, "${"))
                 return 1;
+        _cleanup_free_ char *shown = text_redact(text);
+        if (!shown)
+                return error_no_memory(err);
+        if (strcmp(shown, text) != 0)
+                return spec_refuse(node, "Fetch it yourself and name its path, or have it served without.", err,
+                                   "\"%s\" has a password or a token in it, and would be written down as it is: \"%s\"",
+                                   node->path, shown);
         bool is_file = strncmp(text, "file:///", 8) == 0 && text[8] && !strchr(text, ' ') && !strchr(text, '\t');
         return is_file ? read_text(node, key, text, ret, err) : read_url(node, key, text, ret, err);
 }

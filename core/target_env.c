@@ -11,6 +11,17 @@
 
 #define ENV_FILE_MAX (1u << 20)
 
+/* As in env. Not where such a file is read in general: what pawl writes into one may hold what a caller's environment held. */
+static int check_env_file(const Target *t, const char *path, Error *err) {
+        for (size_t i = 0; i < value_count(t->env_file); i++) {
+                const MapEntry *entry = &t->env_file->map.entries[i];
+                if (!text_is_clean(entry->value->bytes.data, entry->value->bytes.size))
+                        return error_set(err, -EINVAL, ERR_SPEC, NULL,
+                                         "%s: the value of \"%s\" cannot have control characters", path, entry->name);
+        }
+        return 0;
+}
+
 int target_read_env_file(Target *t, Error *err) {
         const char *path = value_get_text(t->spec, "env_file");
         if (!path)
@@ -23,7 +34,7 @@ int target_read_env_file(Target *t, Error *err) {
                 return r;
         r = env_file_parse(text, size, path, true, &t->env_file, err);
         wipe(text, size);
-        return r;
+        return r < 0 ? r : check_env_file(t, path, err);
 }
 
 /* The end of "${NAME}" or "${NAME:-default}" that begins at p, or NULL when it is none. */

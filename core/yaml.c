@@ -59,11 +59,22 @@ static yaml_mark_t mark_of_offset(const Reader *y, size_t offset) {
         return mark;
 }
 
+static bool is_indented_by_tab(const Reader *y, const yaml_mark_t *mark) {
+        const char *p = y->text, *end = y->text + y->size;
+        for (size_t line = 0; p && p < end && line < mark->line; line++)
+                p = (p = memchr(p, '\n', (size_t)(end - p))) ? p + 1 : NULL;
+        while (p && p < end && *p == ' ')
+                p++;
+        return p && p < end && *p == '\t';
+}
+
 static int refuse_syntax(Reader *y) {
         const yaml_parser_t *p = &y->parser;
         if (p->error == YAML_MEMORY_ERROR)
                 return error_no_memory(y->err);
         yaml_mark_t mark = p->error == YAML_READER_ERROR ? mark_of_offset(y, p->problem_offset) : p->problem_mark;
+        if (is_indented_by_tab(y, &mark))
+                return refuse_at(y, &mark, "Indent with blanks.", "this is not YAML: it takes no tabs for indentation");
         return refuse_at(y, &mark, NULL, "this is not YAML: %s%s%s", p->problem ? p->problem : "it cannot be read",
                          p->context ? " " : "", p->context ? p->context : "");
 }
@@ -269,6 +280,9 @@ int yaml_parse(const char *text, size_t size, const char *file, Value **ret, Yam
         _cleanup_(yaml_mark_done) YamlMark mark = {0};
         if (size > YAML_SIZE_MAX)
                 return error_set(err, -EFBIG, ERR_SPEC, NULL, "%s:1:1: this file is larger than 1 MiB", file);
+        size_t skipped = utf8_mark_size(text, size); /* libyaml, told the encoding, takes it for a text */
+        text += skipped;
+        size -= skipped;
         _cleanup_(reader_done) Reader y = {.file = file, .text = text, .size = size, .err = err};
         if (!yaml_parser_initialize(&y.parser))
                 return error_no_memory(err);

@@ -187,7 +187,7 @@ int env_file_parse(const char *text, size_t size, const char *name, bool as_secr
         if (size > ENV_SIZE_MAX)
                 return error_set(err, -EFBIG, ERR_SPEC, NULL, "%s: an environment file has at most 1 MiB", name);
         int r = 0;
-        for (size_t at = 0; r == 0 && at < size;) {
+        for (size_t at = utf8_mark_size(text, size); r == 0 && at < size;) {
                 const char *end = memchr(text + at, '\n', size - at);
                 size_t n = end ? (size_t)(end - (text + at)) : size - at;
                 x.line++;

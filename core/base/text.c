@@ -226,6 +226,11 @@ static size_t utf8_next(const unsigned char *p, size_t n, uint32_t *ret) {
         return length;
 }
 
+size_t utf8_mark_size(const char *s, size_t n) {
+        static const char mark[] = "\xef\xbb\xbf";
+        return n >= strlen(mark) && memcmp(s, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
+}
+
 bool utf8_is_valid(const char *s, size_t n) {
         const unsigned char *p = (const unsigned char *)s;
         for (size_t i = 0; i < n;) {

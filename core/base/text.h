@@ -35,6 +35,8 @@ bool name_is_secret(const char *name);
 const char *text_nearest(const char *word, const char *const *candidates);
 
 /* Valid UTF-8 (no overlong forms, no surrogates) without NUL? */
+/* Of the mark that some editors put in front of UTF-8 text: 3, or 0 where there is none. */
+size_t utf8_mark_size(const char *s, size_t n);
 bool utf8_is_valid(const char *s, size_t n);
 /*
  * In place: every byte that is not part of valid UTF-8, and every control character but tab and newline, becomes '?'. What a program printed or an archive

@@ -51,6 +51,29 @@ status 1
 has out 'problem  configuration: /etc/pawl/pawl.yaml:1:1: there is no key "ports.rnage"'
 has out 'ok       ports: '
 
+# What an editor puts in front of UTF-8 is no part of a spec, nor of an env_file; what steers a terminal is no value.
+rm "$ROOT/etc/pawl/pawl.yaml"
+printf '#!/bin/sh\n' >web
+chmod +x web
+printf '\357\273\277ports.range: [3000, 3001]\n' >"$ROOT/etc/pawl/pawl.yaml"
+printf '\357\273\277pawl: 1\nsource: ./web\nenv_file: variables\n' >web.yaml
+printf '\357\273\277A=1\n' >variables
+run plan web.yaml
+status 0
+printf 'A=a\033[1m\n' >variables
+run plan web.yaml
+status 10
+has err 'DIR/variables: the value of "A" cannot have control characters'
+printf 'ports.range: [3000, 3000]\n' >"$ROOT/etc/pawl/pawl.yaml"
+run plan web.yaml
+status 10
+has err '"ports.range" is empty: it must go from a lower to a higher number'
+printf 'pawl: 1\nsource: ./web\nenv: {DBP: chosen}\nsecrets: [DBP]\n' >web.yaml
+rm "$ROOT/etc/pawl/pawl.yaml"
+run plan web.yaml
+status 10
+has err 'web.yaml:3:7: "env.DBP" is named by "secrets" as well'
+
 # A pipe is refused wherever a file is named, and not waited for.
 mkfifo pipe
 PAWL_HURRY=$PAWL
@@ -64,9 +87,6 @@ pipe_in() {
         status "$3"
         has err "$2"
 }
-rm "$ROOT/etc/pawl/pawl.yaml"
-printf '#!/bin/sh\n' >web
-chmod +x web
 pipe_in 'source: ./web\nenv_file: pipe' 'the env_file "DIR/pipe" is not a file' 10
 pipe_in 'source: ./pipe' '"DIR/pipe" is neither a file nor a directory' 10
 pipe_in "source: file://$T/pipe" 'could not download "file://DIR/pipe": that is not a file' 10

@@ -126,7 +126,7 @@ static const struct { const char *text, *message, *hint; } wrong[] = {
         {"retention: {releases: 0}\n",    "/etc/pawl/pawl.yaml:1:23: \"retention.releases\" must be a number from 1 to 1000000, not \"0\"", NULL},
         {"ports.range: [3000]\n",         "/etc/pawl/pawl.yaml:1:14: \"ports.range\" must be a list of two numbers, such as [3000, 4000]", NULL},
         {"ports.range: 3000-4000\n",      "/etc/pawl/pawl.yaml:1:14: \"ports.range\" must be a list of two numbers, such as [3000, 4000]", NULL},
-        {"ports.range: [3000, 3000]\n",   "/etc/pawl/pawl.yaml:1:14: \"ports.range\" must go from a lower to a higher number", NULL},
+        {"ports.range: [3000, 3000]\n",   "/etc/pawl/pawl.yaml:1:14: \"ports.range\" is empty: it must go from a lower to a higher number", NULL},
         {"ports.range: [0, 3000]\n",      "/etc/pawl/pawl.yaml:1:15: \"ports.range\" must be a number from 1 to 65535, not \"0\"", NULL},
         {"nginx: {layout: debian}\n",     "/etc/pawl/pawl.yaml:1:17: \"nginx.layout\" must be auto, sites or conf.d, not \"debian\"", NULL},
         {"nginx: {dir: etc/nginx}\n",     "/etc/pawl/pawl.yaml:1:14: \"nginx.dir\" must be an absolute path, not \"etc/nginx\"", NULL},

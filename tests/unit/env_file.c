@@ -52,6 +52,9 @@ static const Read reads[] = {
         {"A=\"x\" y\n",                 "1: something follows",             true},
         {"A='x'y\n",                    "1: something follows",             true},
         {"A=\377\n",                    "1: the value is not UTF-8",        true},
+        {"\357\273\277A=1\n",          "A=1",                              false},
+        {"\357\273\277A=1\nA\n",       "2: there is no \"=\"",             true},
+        {"A=a\tb\n",                   "A=a\tb",                           false},
         {"B=1\nA=1\n#\nA=2\n",          "4: \"A\" is set already on line 2", true},
 };
 /* clang-format on */
