@@ -16,6 +16,7 @@ typedef struct Check {
         Engine *engine;
         Value *artifacts; /* of the service looked at: the answer */
         int64_t n_drift, n_skipped;
+        int64_t n_sealed;    /* of n_skipped: its secret cannot be opened */
         const char *open;    /* what to do about a transaction that has not ended; NULL: none of a service with drift */
         int64_t n_processes; /* of n_drift */
         char start[ERROR_HINT_MAX]; /* for the first of those */
@@ -23,6 +24,7 @@ typedef struct Check {
         int64_t n_liftable;        /* services that an ENGINE_WRITE would release */
         int64_t n_accepted;        /* of n_drift, what a person took as it is */
         char hold[ERROR_HINT_MAX]; /* for the first service that stays on hold */
+        int64_t n_held;            /* services that stay on hold */
 } Check;
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -102,6 +104,7 @@ static int artifact_check(Check *c, const char *name, const Value *artifact, Err
         Error why = ERROR_INIT;
         if (!m || !args || value_get_int(artifact, "version", 0) > m->version || has_sealed(args)) {
                 c->n_skipped++;
+                c->n_sealed += m && args && has_sealed(args);
                 return add_result(c, name, "not checked",
                                   m && args && has_sealed(args) ? "its secret cannot be opened here"
                                                                 : "a newer pawl made it",
@@ -155,10 +158,33 @@ static int advise(Check *c, const char *service, const Value *row, int64_t n_pro
         return r;
 }
 
+/* The whole way out of the hold, for the first service that keeps it. */
+static void hold_hint(Check *c, const char *service, bool is_sealed) {
+        char *hint = c->hold;
+        if (hint[0])
+                return;
+        if (is_sealed && !c->engine->host_key)
+                (void)snprintf(hint, sizeof(c->hold),
+                               "Put \"/" PAWL_DIR "/seal.key\" back from a copy, and check again.");
+        else if (is_sealed)
+                (void)snprintf(
+                        hint, sizeof(c->hold),
+                        "\"pawl check %s --accept\" takes it as it is and lifts its hold. Its secrets cannot be read "
+                        "any more: \"pawl remove %s\" then keeps its data, and it can be deployed again.",
+                        service, service);
+        else
+                (void)snprintf(
+                        hint, sizeof(c->hold),
+                        "\"pawl check %s --accept\" takes it as it is and lifts its hold; then \"pawl apply\" brings "
+                        "it back to its spec.",
+                        service);
+}
+
 /* On hold since the journal was repaired: released where everything could be compared and nothing differs, or where a person says so. */
-static int hold_check(Check *c, const char *service, int64_t n_drift, bool is_compared, Value *item, Error *err) {
+static int hold_check(Check *c, const char *service, const Check *before, Value *item, Error *err) {
         const char *word = "kept";
-        bool is_same = n_drift == 0 && is_compared;
+        int64_t n_drift = c->n_drift - before->n_drift;
+        bool is_sealed = c->n_sealed > before->n_sealed, is_same = n_drift == 0 && c->n_skipped == before->n_skipped;
         int r = unchecked_is(c->engine, service, err);
         if (r <= 0)
                 return r;
@@ -168,19 +194,16 @@ static int hold_check(Check *c, const char *service, int64_t n_drift, bool is_co
                 r = is_lifted ? unchecked_lift(c->engine, service, !is_same, err) : 0;
                 word = !is_lifted ? word : is_same ? "lifted" : "accepted";
                 c->n_accepted += is_lifted ? n_drift : 0;
-        } else if (!c->hold[0]) {
-                (void)snprintf(
-                        c->hold, sizeof(c->hold),
-                        "\"pawl check %s --accept\" takes it as it is and lifts its hold; then \"pawl apply\" brings it back "
-                        "to its spec.",
-                        service);
+        } else {
+                c->n_held++;
+                hold_hint(c, service, is_sealed);
         }
         return r < 0 ? r : value_set_text(item, "hold", word, err);
 }
 
 static int service_check(Check *c, const char *service, Value *row, Value *services, Error *err) {
         _cleanup_(value_freep) Value *item = value_new_map();
-        int64_t n_drift = c->n_drift, n_processes = c->n_processes, n_skipped = c->n_skipped;
+        Check before = *c;
         c->artifacts = value_new_array();
         int r = item && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
         row_open(c->engine, row);
@@ -196,10 +219,10 @@ static int service_check(Check *c, const char *service, Value *row, Value *servi
                 return r;
         }
         r = value_set(item, "artifacts", TAKE_PTR(c->artifacts), err);
-        if (r == 0 && c->n_drift > n_drift)
-                r = advise(c, service, row, n_processes, err);
+        if (r == 0 && c->n_drift > before.n_drift)
+                r = advise(c, service, row, before.n_processes, err);
         if (r == 0)
-                r = hold_check(c, service, c->n_drift - n_drift, c->n_skipped == n_skipped, item, err);
+                r = hold_check(c, service, &before, item, err);
         return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
 }
 
@@ -224,6 +247,7 @@ static int unfinished_check(Check *c, const Value *open, Value *services, Error 
         const char *service = value_get_text_or(open, "service", "?");
         int64_t tx = value_get_int(open, "tx", 0);
         _cleanup_free_ char *name = text_format("transaction %" PRId64, tx);
+        Check before = *c;
         c->artifacts = value_new_array();
         int r = item && name && c->artifacts ? value_set_text(item, "service", service, err) : error_no_memory(err);
         if (r == 0)
@@ -240,7 +264,7 @@ static int unfinished_check(Check *c, const Value *open, Value *services, Error 
                                " --keep all\" leaves what is there, \"--restore all\" puts back what was.",
                                tx);
         if (r == 0)
-                r = hold_check(c, service, 1, true, item, err);
+                r = hold_check(c, service, &before, item, err);
         return r < 0 ? r : value_append(services, TAKE_PTR(item), err);
 }
 
@@ -306,8 +330,12 @@ int engine_check(Engine *e, const char *service, bool accept, Value **ret, Error
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(result);
-        if (c.n_drift == c.n_accepted)
+        if (c.n_drift == c.n_accepted && c.n_held == 0)
                 return 0;
+        if (c.n_drift == c.n_accepted)
+                return error_set(err, -EBUSY, ERR_ON_HOLD, c.hold,
+                                 "%lld service%s could not be compared in full, and stay%s on hold",
+                                 (long long)c.n_held, c.n_held == 1 ? "" : "s", c.n_held == 1 ? "s" : "");
         const char *hint = c.hold[0] ? c.hold
                            : c.open  ? c.open
                            : c.n_processes == c.n_drift

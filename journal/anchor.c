@@ -80,6 +80,8 @@ int journal_anchor(Journal *j, uint64_t limit, Error *err) {
         if (r == 0)
                 r = journal_read_begin(j, &t, &state, err);
         if (r == 0)
-                r = segments_append(j, t, &state, err);
+                r = segments_append(j, "journal", t, &state, err);
+        if (r == 0)
+                r = keys_keep(j, "journal", t, &state, err);
         return r < 0 ? r : anchor_move(j, t, &state, limit, err);
 }

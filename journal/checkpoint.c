@@ -134,6 +134,9 @@ int journal_checkpoint_with(Journal *j, uint64_t first_kept, const JournalCheckp
                 r = checkpoint_write(w, first_kept, how, err);
         if (r == 0)
                 r = journal_commit(&w, err);
+        /* The keys that went are to go from segments/ too. */
+        if (r == 0)
+                r = journal_anchor(j, 0, err);
         return r < 0 ? r : segments_drop(j, first_kept, err);
 }
 

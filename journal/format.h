@@ -124,3 +124,12 @@ static_assert(offsetof(StampFile, device) == 24, "format");
 static_assert(offsetof(StampFile, crc32c) == 108, "format");
 
 #define SEGMENT_SIZE (4u << 20)
+
+/* In front of each wrapped key in the file segments/keys. */
+typedef struct KeyHeader {
+        uint64_t tx;
+        uint32_t size;   /* of the wrapped key, which follows */
+        uint32_t crc32c; /* of the key of the database `keys`, then the wrapped key: what it adds to keys_sum */
+} KeyHeader;
+static_assert(sizeof(KeyHeader) == 16, "format");
+static_assert(offsetof(KeyHeader, crc32c) == 12, "format");

@@ -134,13 +134,21 @@ void journal_look_after_write(Journal *j);
 void journal_stamp(Journal *j); /* if every commit since the check was seen and nothing else changed the file */
 
 /* segments.c */
-/* Appends the records from the last one in segments/ up to the head; durable when it returns. */
-int segments_append(Journal *j, StoreTxn *t, const JournalState *s, Error *err);
+/* Appends the records from the last one in segments/ up to the head; durable when it returns. `journal` is the
+ * directory's name. */
+int segments_append(Journal *j, const char *journal, StoreTxn *t, const JournalState *s, Error *err);
 /* Deletes files that hold only records before first_kept. */
 int segments_drop(Journal *j, uint64_t first_kept, Error *err);
 /* Whole valid records in order, until non-zero. */
 typedef int (*SegmentVisit)(const Record *r, Slice raw, void *userdata);
 int segments_visit(const JournalOptions *o, const char *journal, SegmentVisit visit, void *userdata, Error *err);
+
+/* keys.c */
+/* Makes segments/keys hold the wrapped keys of this state, and no others; durable when it returns. */
+int keys_keep(Journal *j, const char *journal, StoreTxn *t, const JournalState *s, Error *err);
+/* Whole entries in order, until non-zero. `wrapped` is borrowed for the call. */
+typedef int (*KeyVisit)(uint64_t tx, Slice wrapped, void *userdata, Error *err);
+int keys_visit(const JournalOptions *o, const char *journal, KeyVisit visit, void *userdata, Error *err);
 
 /* verify.c */
 typedef enum VerifyDepth {

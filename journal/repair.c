@@ -120,6 +120,11 @@ static int take_record(Repair *p, Slice raw, Error *err) {
         return ++p->n_batch < BATCH ? 0 : batch_end(p, err);
 }
 
+static int see_key(uint64_t tx, Slice wrapped, void *userdata, Error *err) {
+        Repair *p = userdata;
+        return tx > p->write->state.head_seq ? 0 : journal_write_key(p->write, tx, wrapped.data, wrapped.size, err);
+}
+
 static int see_found(FoundKind kind, Slice data, void *userdata, Error *err) {
         Repair *p = userdata;
         switch (kind) {
@@ -133,10 +138,9 @@ static int see_found(FoundKind kind, Slice data, void *userdata, Error *err) {
         case FOUND_RECORD:
                 return take_record(p, data, err);
         case FOUND_KEY:
-                if (!p->want_keys || data.size <= 8 || be64_get(data.data) > p->write->state.head_seq)
+                if (!p->want_keys || data.size <= 8)
                         return 0;
-                return journal_write_key(p->write, be64_get(data.data), (const uint8_t *)data.data + 8, data.size - 8,
-                                         err);
+                return see_key(be64_get(data.data), SLICE((const uint8_t *)data.data + 8, data.size - 8), p, err);
         }
         return 0;
 }
@@ -215,6 +219,8 @@ static int finish(Repair *p, JournalReport *ret, Error *err) {
         p->want_keys = true;
         if (r == 0)
                 r = salvage(p->options, see_found, p, err);
+        if (r == 0)
+                r = keys_visit(p->options, "journal", see_key, p, err);
         if (r == 0 && p->how->fold)
                 r = rebuild_rows(p->write, p->how->fold, p->how->userdata, err);
         if (r < 0)
@@ -228,6 +234,16 @@ static int finish(Repair *p, JournalReport *ret, Error *err) {
         };
         memcpy(ret->head_hash, s.head_hash, sizeof(ret->head_hash));
         return batch_end(p, err);
+}
+
+/* The database may be lost once more before the next flow ends. */
+static int segments_make(Journal *j, const char *journal, Error *err) {
+        _cleanup_(store_abortp) StoreTxn *t = NULL;
+        JournalState state;
+        int r = journal_read_begin(j, &t, &state, err);
+        if (r == 0)
+                r = segments_append(j, journal, t, &state, err);
+        return r < 0 ? r : keys_keep(j, journal, t, &state, err);
 }
 
 /* ---- Around it ---- */
@@ -287,6 +303,8 @@ static int build(Repair *p, JournalReport *ret, Error *err) {
         r = take_all(p, err);
         if (r == 0)
                 r = finish(p, ret, err);
+        if (r == 0)
+                r = segments_make(p->journal, "journal.new", err);
         p->write = journal_write_free(p->write);
         p->journal = journal_free(p->journal);
         return r;

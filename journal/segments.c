@@ -202,8 +202,8 @@ static int segment_fill(StoreTxn *t, const JournalState *s, uint64_t *seq, size_
         return ret->is_failed ? error_no_memory(err) : 0;
 }
 
-int segments_append(Journal *j, StoreTxn *t, const JournalState *s, Error *err) {
-        _cleanup_free_ char *base = path_join(j->dir, "journal");
+int segments_append(Journal *j, const char *journal, StoreTxn *t, const JournalState *s, Error *err) {
+        _cleanup_free_ char *base = path_join(j->dir, journal);
         _cleanup_free_ char *dir = base ? path_join(base, "segments") : NULL;
         SegmentTail tail = {0};
         if (mutant_is("no-segments"))

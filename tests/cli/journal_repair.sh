@@ -160,10 +160,37 @@ E
 run -q deploy "$FILES/web-v1" -v v1 -n new
 status 0
 
-# With the database the keys of secrets are lost: what needs none still works.
-dd if=/dev/zero of="$J/data.mdb" bs=4096 count=2 conv=notrunc 2>/dev/null
+# The keys of secrets outlive the database: one comparison, and all goes on.
+for loss in 'rm' 'truncate -s 0' 'truncate -s 20000' 'shred -n 1 -s 8192'; do
+        # shellcheck disable=SC2086 # words
+        $loss "$J/data.mdb"
+        run journal repair
+        status 0
+        run check new
+        status 0
+        out <<'E'
+new  ok
+new  no longer on hold
+E
+        run -q upgrade new --source "$FILES/web-v2" -v v2 --retry
+        status 0
+        run -q rollback new
+        status 0
+        run -q check
+        status 0
+done
+
+# Where those beside it are lost as well, what needs none still works; and at once it is told what to do.
+rm "$J/data.mdb" "$J/segments/keys"
 run journal repair
 status 0
+run check new
+status 7
+has out 'new  on hold since the journal was repaired'
+err <<'E'
+pawl: 1 service could not be compared in full, and stays on hold
+  try: "pawl check new --accept" takes it as it is and lifts its hold. Its secrets cannot be read any more: "pawl remove new" then keeps its data, and it can be deployed again.
+E
 run -q check new --accept
 status 0
 run -q upgrade new --source "$FILES/web-v2" -v v2

@@ -111,10 +111,19 @@ static bool is_sound(Run *r) {
         return run(r, "journal verify", 0);
 }
 
+/* The record's own stands last: a body may hold others. */
+static const char *hash_in(const char *line) {
+        const char *last = NULL;
+
+        for (const char *at = line; (at = strstr(at, ",\"hash\":")) != NULL; at++)
+                last = at;
+        return last;
+}
+
 /* A line's hash stands in the next record: where that one is lost, the line has none. */
 static bool line_is_same(const char *wanted, const char *found) {
         size_t n = strlen(wanted), m = strlen(found);
-        const char *hash = strstr(wanted, ",\"hash\":");
+        const char *hash = hash_in(wanted);
 
         if (n == m && memcmp(wanted, found, n) == 0)
                 return true;
@@ -160,16 +169,9 @@ static bool is_on_hold(Run *r) {
         return run(r, "restart web", STATUS_ON_HOLD);
 }
 
-/* The keys of secrets lie in the database alone. */
-static bool has_lost_its_key(const Run *r) {
-        return strstr(r->run.output, "the key of the secrets in") != NULL;
-}
-
 /* A person compares; what differs (a program that died with the machine) is taken as it is. */
 static bool check_lifts(Run *r) {
         world_pawl(r->world, "check web --accept", NULL, &r->run);
-        if (has_lost_its_key(r))
-                return true;
         if (r->run.status != 0 && r->run.status != STATUS_DRIFT)
                 return fail(r, "\"check web --accept\": exit status %d: %.700s", r->run.status, r->run.output);
         return strstr(r->run.output, "no longer on hold") != NULL || strstr(r->run.output, "accepted") != NULL ||
@@ -182,9 +184,10 @@ static bool is_usable(Run *r) {
         if (!run(r, "recover", 0))
                 return false;
         world_pawl(r->world, "apply web.yaml", NULL, &r->run);
-        if (has_web && r->run.status != 0 && !has_lost_its_key(r))
+        if (has_web && r->run.status != 0)
                 return fail(r, "\"apply web.yaml\": exit status %d: %.700s", r->run.status, r->run.output);
-        return run(r, "journal verify", 0);
+        /* This one needs what was sealed before. */
+        return run(r, "upgrade web --source ./web-v2 --version v9 --overwrite", 0) && run(r, "journal verify", 0);
 }
 
 static bool judge(Run *r) {

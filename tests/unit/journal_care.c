@@ -15,6 +15,7 @@
 
 #define DATA "var/lib/pawl/journal/data.mdb"
 #define HEAD "var/lib/pawl/journal.head"
+#define KEYS "var/lib/pawl/journal/segments/keys"
 
 static void assert_sound(World *w, uint64_t n_records) {
         JournalReport report;
@@ -337,6 +338,99 @@ static void a_journal_of_which_nothing_reads_is_repaired_from_segments(void **st
         journal_free(j);
 }
 
+static bool has_key(Journal *j, uint64_t tx) {
+        void *key = NULL;
+        size_t size;
+        int r = journal_key(j, tx, &key, &size, NULL);
+        if (r == 0)
+                assert_memory_equal(key, "wrapped", size);
+        free(key);
+        return r == 0;
+}
+
+/* How many keys segments/keys holds: here each takes a header of 16 bytes and 7 of its own. */
+static size_t kept_keys(const World *w) {
+        _cleanup_free_ char *data = NULL;
+        size_t size;
+        assert_int_equal(fs_read(w->root, KEYS, 1 << 20, &data, &size, NULL), 0);
+        assert_int_equal(size % 23, 0);
+        return size / 23;
+}
+
+/* And once more, before any flow has ended on the repaired one. */
+static void keys_outlive_the_database_twice(void **state) {
+        World *w = *state;
+        Journal *j = world_open(w, JOURNAL_CREATE);
+        for (int i = 0; i < 10; i++)
+                world_deploy(j, "web", 1);
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        world_deploy(j, "web", 1);
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        journal_free(j);
+        for (int i = 0; i < 2; i++) {
+                JournalRepair how = {.fold = fold};
+                JournalReport report;
+                Error err = ERROR_INIT;
+                world_write(w, DATA, "", 0);
+                assert_int_equal(journal_repair(&w->options, &how, &report, &err), 0);
+                assert_sound(w, 57U + (unsigned)i);
+                j = world_open(w, JOURNAL_WRITE);
+                for (uint64_t tx = 2; tx <= 52; tx += 5)
+                        assert_true(has_key(j, tx));
+                journal_free(j);
+        }
+}
+
+/* A torn tail is cut off; one byte that is another, or a key that is not in the database, and all of it is made again. */
+static void kept_keys_are_mended(void **state) {
+        World *w = *state;
+        Journal *j = world_open(w, JOURNAL_CREATE);
+        _cleanup_free_ char *whole = NULL, *now = NULL;
+        size_t size, n_now;
+        for (int i = 0; i < 3; i++)
+                world_deploy(j, "web", 1);
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        assert_int_equal(fs_read(w->root, KEYS, 1 << 20, &whole, &size, NULL), 0);
+        assert_int_equal(size, 3 * 23);
+        for (int i = 0; i < 4; i++) {
+                char damaged[4 * 23];
+                memcpy(damaged, whole, size);
+                memset(damaged + size, 0, 23);
+                damaged[30] ^= i == 0;
+                size_t n[] = {size, size - 9, size + 23, 0};
+                world_write(w, KEYS, damaged, n[i]);
+                assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+                assert_int_equal(fs_read(w->root, KEYS, 1 << 20, &now, &n_now, NULL), 0);
+                assert_int_equal(n_now, size);
+                assert_memory_equal(now, whole, size);
+                free(TAKE_PTR(now));
+        }
+        journal_free(j);
+}
+
+static void a_forgotten_key_is_gone_from_the_segments(void **state) {
+        World *w = *state;
+        Journal *j = world_open(w, JOURNAL_CREATE);
+        for (int i = 0; i < 20; i++)
+                world_deploy(j, "web", 1); /* five records each, the first is 2 */
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        assert_int_equal(kept_keys(w), 20);
+        assert_int_equal(journal_checkpoint(j, 52, "rows", 4, NULL), 0);
+        assert_int_equal(kept_keys(w), 10);
+        world_deploy(j, "web", 1);
+        assert_int_equal(journal_anchor(j, UINT64_MAX, NULL), 0);
+        assert_int_equal(kept_keys(w), 11);
+        journal_free(j);
+        world_write(w, DATA, "", 0);
+        JournalRepair how = {.fold = fold};
+        JournalReport report;
+        assert_int_equal(journal_repair(&w->options, &how, &report, NULL), 0);
+        j = world_open(w, JOURNAL_WRITE);
+        assert_false(has_key(j, 47));
+        assert_true(has_key(j, 52));
+        journal_free(j);
+}
+
 static void a_torn_segment_is_cut_and_continued(void **state) {
         World *w = *state;
         const char *path = "var/lib/pawl/journal/segments/00000000000000000001.seg";
@@ -429,6 +523,9 @@ int main(void) {
                 TEST(a_record_that_was_rewritten_breaks_the_chain),
                 TEST(a_repair_keeps_all_before_the_damage_and_tells_the_rest),
                 TEST(a_journal_of_which_nothing_reads_is_repaired_from_segments),
+                TEST(keys_outlive_the_database_twice),
+                TEST(kept_keys_are_mended),
+                TEST(a_forgotten_key_is_gone_from_the_segments),
                 TEST(a_torn_segment_is_cut_and_continued),
                 cmocka_unit_test_setup_teardown(room_is_refused_on_a_full_disk_and_kept_for_recovery, world_setup,
                                                 full_teardown),
