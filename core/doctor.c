@@ -364,7 +364,7 @@ static void look_journal(Engine *e, Finding *f) {
                 found_error(f, FINDING_PROBLEM, &why);
         else if (report.problem[0])
                 found(f, FINDING_PROBLEM, repair, "%s", report.problem);
-        if (fs_exists(e->root, PAWL_DIR "/journal.bad"))
+        if (r == 0 && fs_exists(e->root, PAWL_DIR "/journal.bad"))
                 found(f, FINDING_PROBLEM, repair, "it was found damaged (\"/" PAWL_DIR "/journal.bad\" says how)");
         if (f->state == FINDING_OK && !report.anchor_found)
                 found(f, FINDING_WARNING, "The next flow writes it again.",

@@ -252,20 +252,30 @@ int engine_journal_rebuild(Engine *e, Value **ret, Error *err) {
         return 0;
 }
 
-static int repair_body(uint64_t lost_from, uint64_t lost_to, void **ret, size_t *ret_size, void *userdata) {
+/* Numbers that were given up to be safe are no loss that anybody knows of. */
+static void say_loss(Engine *e, const JournalLoss *loss) {
+        unsigned long long from = loss->from, seen = loss->seen;
+        if (seen >= from)
+                engine_say(e, LOG_WARNING, "records %llu to %llu are lost", from, seen);
+        if (loss->to > seen && seen > 0)
+                engine_say(e, LOG_WARNING,
+                           "record %llu is the last that is known of; whether others followed it cannot be told", seen);
+        else if (loss->to > seen)
+                engine_say(e, LOG_WARNING, "no record is left; how many there were cannot be told");
+}
+
+static int repair_body(const JournalLoss *loss, void **ret, size_t *ret_size, void *userdata) {
         Engine *e = userdata;
         _cleanup_(value_freep) Value *body = value_new_map();
         uint8_t *data = NULL;
-        int r = body ? value_set_int(body, "from", (int64_t)lost_from, NULL) : -ENOMEM;
+        int r = body ? value_set_int(body, "from", (int64_t)loss->from, NULL) : -ENOMEM;
         if (r == 0)
-                r = value_set_int(body, "to", (int64_t)lost_to, NULL);
+                r = value_set_int(body, "to", (int64_t)loss->to, NULL);
         if (r == 0)
                 r = body_encode(RECORD_REPAIR, body, NULL, &data, ret_size, NULL);
         if (r < 0)
                 return r;
-        if (lost_to >= lost_from)
-                engine_say(e, LOG_WARNING, "records %llu to %llu are lost, as many of them as there were",
-                           (unsigned long long)lost_from, (unsigned long long)lost_to);
+        say_loss(e, loss);
         *ret = data;
         return 0;
 }

@@ -27,9 +27,9 @@ int unchecked_refuse(Engine *e, const char *service, Error *err) {
         r = error_set(err, -EBUSY, ERR_ON_HOLD, NULL, "%s is on hold: the journal was repaired", service);
         if (err && to >= from)
                 (void)error_set(err, r, ERR_ON_HOLD, NULL,
-                                "%s is on hold: the journal was repaired, and its records %" PRId64 " to %" PRId64
-                                " are lost",
-                                service, from, to);
+                                "%s is on hold: the journal was repaired, and what followed its record %" PRId64
+                                ", if anything did, is lost",
+                                service, from - 1);
         error_hint(err, "\"pawl check %s\" compares it with the journal, and lifts the hold where nothing differs.",
                    service);
         return r;

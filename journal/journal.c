@@ -337,9 +337,11 @@ static int create_locked(const JournalOptions *o, Error *err) {
 }
 
 static int gone(const JournalOptions *o, Error *err) {
-        return error_set(err, -ENOENT, ERR_JOURNAL_MISSING,
-                         "Put the journal back from a copy; pawl makes no new one in its place.",
-                         "there was a journal in \"%s\", and it is gone", o->dir);
+        return error_set(
+                err, -ENOENT, ERR_JOURNAL_MISSING,
+                "Put the journal back from a copy; pawl makes no new one in its place. Where there is none: remove "
+                "journal.head and journal.bad there, and deploy each service again. Their data stays.",
+                "there was a journal in \"%s\", and it is gone", o->dir);
 }
 
 int journal_exists(const JournalOptions *o, Error *err) {

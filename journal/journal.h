@@ -253,9 +253,13 @@ int journal_rebuild(Journal *j, RecordFold fold, void *userdata, Error *err);
  * journal.bad is there from before the first change to behind the last, so that one that died is known and is done again. The anchor stands before
  * the oldest transaction without END. Nothing to repair is 1.
  */
+typedef struct JournalLoss {
+        uint64_t from, to; /* numbers that are given up; to = from - 1: none */
+        uint64_t seen;     /* the last record that was there for certain; less than `from`: none is known to be lost */
+} JournalLoss;
 typedef struct JournalRepair {
         RecordFold fold;
-        int (*make_body)(uint64_t lost_from, uint64_t lost_to, void **ret, size_t *ret_size, void *userdata);
+        int (*make_body)(const JournalLoss *loss, void **ret, size_t *ret_size, void *userdata);
         void *userdata;
 } JournalRepair;
 int journal_repair(const JournalOptions *options, const JournalRepair *how, JournalReport *ret, Error *err);

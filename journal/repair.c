@@ -181,18 +181,19 @@ static int write_repair(Repair *p, Error *err) {
         if (r < 0)
                 return r;
         JournalState *s = &p->write->state;
-        uint64_t from = s->head_seq + 1;
-        uint64_t to = MAX(MAX(p->highest, anchor.seq), MAX(p->has_old ? p->old.head_seq : 0, s->head_seq));
+        JournalLoss loss = {.from = s->head_seq + 1};
+        loss.seen = MAX(MAX(p->highest, anchor.seq), MAX(p->has_old ? p->old.head_seq : 0, s->head_seq));
+        loss.to = loss.seen;
         /* A transaction that was open is in no segment. What it left on the host carries its number: no other may. */
-        if (p->end < to)
-                to += UNSEEN_MAX;
-        RepairPrefix prefix = {.lost_from = htole64(from), .lost_to = htole64(to)};
+        if (p->end < loss.seen)
+                loss.to += UNSEEN_MAX;
+        RepairPrefix prefix = {.lost_from = htole64(loss.from), .lost_to = htole64(loss.to)};
         _cleanup_free_ void *body = NULL;
         size_t n_body = 0;
-        r = p->how->make_body ? p->how->make_body(from, to, &body, &n_body, p->how->userdata) : 0;
+        r = p->how->make_body ? p->how->make_body(&loss, &body, &n_body, p->how->userdata) : 0;
         if (r < 0)
                 return error_set(err, r, ERR_FAILED, NULL, "could not describe what the journal has lost");
-        Record record = {.kind = RECORD_REPAIR, .step = RECORD_STEP_NONE, .seq = to + 1};
+        Record record = {.kind = RECORD_REPAIR, .step = RECORD_STEP_NONE, .seq = loss.to + 1};
         r = record_body_with_prefix(&prefix, sizeof(prefix), body, n_body, &record, err);
         if (r < 0)
                 return r;

@@ -326,7 +326,10 @@ int verify_forked(const JournalOptions *o, VerifyDepth depth, JournalReport *ret
 int journal_verify(const JournalOptions *o, JournalReport *ret, Error *err) {
         Error found = ERROR_INIT;
         ErrorCode code;
-        int r = journal_check_metas(o, &found);
+        int r = journal_exists(o, err);
+        if (r < 0)
+                return r;
+        r = journal_check_metas(o, &found);
         if (r == -EBADMSG) {
                 stamp_drop(o);
                 *ret = (JournalReport){0};

@@ -187,7 +187,7 @@ mv seal.key "$ROOT/var/lib/pawl/"
 mv "$ROOT/var/lib/pawl/journal" .
 fails 7 -q start web <<'E'
 pawl: there was a journal in "var/lib/pawl", and it is gone
-  try: Put the journal back from a copy; pawl makes no new one in its place.
+  try: Put the journal back from a copy; pawl makes no new one in its place. Where there is none: remove journal.head and journal.bad there, and deploy each service again. Their data stays.
 E
 mv journal "$ROOT/var/lib/pawl/"
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then

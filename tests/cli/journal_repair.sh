@@ -105,7 +105,7 @@ status 0
 has err 'are lost'
 run rollback web
 status 7
-has err 'the journal was repaired, and its records'
+has err 'the journal was repaired, and what followed its record'
 run check web
 status 9
 has out 'web  drift'
@@ -166,6 +166,9 @@ for loss in 'rm' 'truncate -s 0' 'truncate -s 20000' 'shred -n 1 -s 8192'; do
         $loss "$J/data.mdb"
         run journal repair
         status 0
+        # A part of the database may still tell of the records behind the last flow.
+        [ "$loss" != rm ] || lacks err 'are lost'
+        has err 'is the last that is known of; whether others followed it cannot be told'
         run check new
         status 0
         out <<'E'
@@ -210,13 +213,32 @@ status 0
 
 # A journal that is gone is no empty host, and there is nothing to repair it from.
 mv "$J" aside
-for command in 'list' 'history' 'journal list' 'journal repair' 'upgrade web'; do
+for command in 'list' 'history' 'journal list' 'journal verify' 'journal repair' 'init' 'recover' 'upgrade web'; do
         # shellcheck disable=SC2086 # words
         run $command
         status 7
         has err 'try: Put the journal back from a copy; pawl makes no new one in its place.'
         check "\"$command\" makes no other" test ! -e "$J"
 done
+run doctor
+status 1
+has out 'journal: there was a journal in "var/lib/pawl", and it is gone'
+lacks out 'pawl journal repair'
 mv aside "$J"
 run list
 status 0
+
+# Without a copy: a new beginning, on what is there.
+run -q stop web
+status 0
+rm -r "$J" "$J.head"
+run list
+out <<'E'
+No services deployed. Run 'pawl deploy <path>' to get started.
+E
+run -q deploy "$FILES/web-v2" -v v2 -n new
+status 0
+run check
+out <<'E'
+new  ok
+E

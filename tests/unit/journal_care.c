@@ -257,10 +257,12 @@ static void a_record_that_was_rewritten_breaks_the_chain(void **state) {
         assert_int_equal(journal_open(&w->options, JOURNAL_READ, &j, &err), -EBADMSG);
 }
 
-static int lost_body(uint64_t from, uint64_t to, void **ret, size_t *ret_size, void *userdata) {
+static int lost_body(const JournalLoss *loss, void **ret, size_t *ret_size, void *userdata) {
         (void)userdata;
         char text[64];
-        *ret_size = (size_t)snprintf(text, sizeof(text), "%llu-%llu", (unsigned long long)from, (unsigned long long)to);
+        *ret_size = (size_t)snprintf(text, sizeof(text), "%llu-%llu", (unsigned long long)loss->from,
+                                     (unsigned long long)loss->to);
+        assert_int_equal(loss->seen, loss->to);
         *ret = strdup(text);
         return *ret ? 0 : -ENOMEM;
 }

@@ -25,8 +25,8 @@ static int fold(JournalWrite *w, const Record *record, void *userdata, Error *er
                        : 0;
 }
 
-static int repair_body(uint64_t lost_from, uint64_t lost_to, void **ret, size_t *ret_size, void *userdata) {
-        (void)lost_from, (void)lost_to, (void)userdata;
+static int repair_body(const JournalLoss *loss, void **ret, size_t *ret_size, void *userdata) {
+        (void)loss, (void)userdata;
         *ret = strdup("repair");
         *ret_size = strlen("repair");
         return *ret ? 0 : -ENOMEM;
