@@ -166,7 +166,7 @@ static bool make_state(const Level *level) {
         char path[PATH_MAX];
         int r;
 
-        service_end_all(w->root);
+        world_end(w);
         r = tree_remove(w->root);
         if (r == 0 && mkdir(w->root, 0755) < 0)
                 return give_up(level->cut, "the root cannot be made");
@@ -337,7 +337,7 @@ static bool record_recovery(const Level *above, Recording *r) {
         bool is_fine = make_state(above) && record_begin(r, cut->world, head) && record_inherit(r, above->r, head) &&
                        record_run(r, recovery_of(cut->flow), &env, NULL);
 
-        service_end_all(cut->world->root);
+        world_end(cut->world);
         cut->result->n_recoveries++;
         return is_fine && record_is_true(r);
 }
@@ -386,7 +386,7 @@ static bool record_flow(const Cut *cut, uint64_t n, Recording *r) {
         if (world_restore(cut->world) < 0)
                 return false;
         is_fine = record_begin(r, cut->world, cut->judge.head) && record_runs(cut, n, r);
-        service_end_all(cut->world->root);
+        world_end(cut->world);
         is_fine = is_fine && record_is_true(r);
         return is_fine || give_up(cut, r->problem);
 }
@@ -422,7 +422,7 @@ static bool look_at_another(Cut *cut) {
                 return false;
         is_fine = record_begin(&r, cut->world, cut->judge.head) && record_run(&r, cut->flow->command, &env, NULL) &&
                   record_run(&r, "apply auto-one.yaml", &other, NULL);
-        service_end_all(cut->world->root);
+        world_end(cut->world);
         if (is_fine)
                 (void)lint_anchor(&r, tell_finding, &level);
         else
@@ -454,7 +454,7 @@ bool cut_flow(World *world, const Flow *flow, const CutOptions *options, CutResu
         if (is_fine && options->killed > 0)
                 is_fine = look_at_kills(&cut, n_last);
         judge_close(&cut.judge);
-        service_end_all(world->root);
+        world_end(world);
         free(cut.states.keys);
         free(cut.classes.keys);
         free(cut.recovered.keys);

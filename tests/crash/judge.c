@@ -266,7 +266,7 @@ static bool right_one_runs(View *v) {
         const World *w = v->judge->world;
         const FlowState *state = v->is_after ? &flow->after : &flow->before;
         char version[64], said[64];
-        size_t n = service_count(w->root, version, sizeof version);
+        size_t n = world_count(w, version, sizeof version);
 
         if (state->version == NULL)
                 return n == 0 || object(v, "%zu of %s run, and none should", n, version);

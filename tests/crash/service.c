@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/json_text.h"
 #include "tests/crash/service.h"
 #include "tests/crash/tracer_proc.h"
 
@@ -55,23 +56,29 @@ static pid_t proc_file_pid(const char *root, const char *name) {
         return at != NULL ? (pid_t)strtol(at + strlen("\"pid\":"), NULL, 10) : 0;
 }
 
+static int read_definition(const char *root, const char *name, Service *ret) {
+        static char text[4 * SERVICE_BLOCK_SIZE];
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof path, "%s/etc/pawl/%s/process", root, name);
+        (void)read_block(path, text, sizeof text);
+        ret->n_arguments = json_text_read_list(text, "argv", ret->arguments, sizeof ret->arguments);
+        json_text_read(text, "directory", ret->directory, sizeof ret->directory);
+        return ret->n_arguments == 0 ? -ENOENT : 0;
+}
+
 int service_look(const char *root, const char *name, Service *ret) {
         char path[64];
-        ssize_t n;
 
         *ret = (Service){.pid = proc_file_pid(root, name)};
         if (ret->pid == 0 || !is_alive(ret->pid)) {
                 ret->pid = 0;
                 return 0;
         }
-        (void)snprintf(path, sizeof path, "/proc/%d/cmdline", ret->pid);
-        ret->n_arguments = read_block(path, ret->arguments, sizeof ret->arguments);
         (void)snprintf(path, sizeof path, "/proc/%d/environ", ret->pid);
         ret->n_environment = read_block(path, ret->environment, sizeof ret->environment);
-        (void)snprintf(path, sizeof path, "/proc/%d/cwd", ret->pid);
-        n = readlink(path, ret->directory, sizeof ret->directory - 1);
         (void)snprintf(ret->log, sizeof ret->log, "%.400s/var/log/pawl/%.64s.log", root, name);
-        return n < 0 || ret->n_arguments == 0 ? -ESRCH : 0;
+        return read_definition(root, name, ret);
 }
 
 /* Puts a number behind "name": into a text of JSON. */
@@ -118,7 +125,8 @@ static void run(Service *service) {
 
         split(service->arguments, service->n_arguments, arguments, 64);
         split(service->environment, service->n_environment, environment, 128);
-        if (setsid() < 0 || chdir(service->directory) < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+        if (setsid() < 0 || chdir(service->directory[0] != 0 ? service->directory : "/") < 0 || dup2(null, 0) < 0 ||
+            dup2(log, 1) < 0 || dup2(log, 2) < 0)
                 _exit(126);
         (void)close_range(3, ~0U, 0);
         if (arguments[0])
@@ -137,7 +145,7 @@ int service_start(const char *root, const char *name, Service *service) {
         return proc_file_patch(root, name, pid);
 }
 
-/* ---- All of them ---- */
+/* ---- All of them, by where they lie ---- */
 
 typedef struct Search {
         const char *root;
@@ -200,6 +208,69 @@ void service_end_all(const char *root) {
                         return;
                 pause_ms(1);
         }
+}
+
+/* ---- All of them, by descent ---- */
+
+enum { SESSIONS_MAX = 64 };
+
+typedef struct Sessions {
+        const char *pawl;
+        size_t n;
+        pid_t found[SESSIONS_MAX];
+} Sessions;
+
+static bool sessions_has(const Sessions *s, pid_t session) {
+        for (size_t i = 0; i < s->n; i++)
+                if (s->found[i] == session)
+                        return true;
+        return false;
+}
+
+static void note_session(pid_t pid, void *userdata) {
+        Sessions *s = userdata;
+        char path[64], target[PATH_MAX];
+        ProcStat stat;
+        ssize_t n;
+
+        if (proc_stat(pid, &stat) < 0 || stat.parent != getpid() || stat.state == 'Z' || stat.state == 'X' ||
+            stat.session == getsid(0) || s->n == SESSIONS_MAX || sessions_has(s, stat.session))
+                return;
+        (void)snprintf(path, sizeof path, "/proc/%d/exe", pid);
+        n = readlink(path, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = 0;
+        if (strcmp(target, s->pawl) != 0)
+                s->found[s->n++] = stat.session;
+}
+
+size_t service_count_children(const char *pawl) {
+        Sessions s = {.pawl = pawl};
+
+        (void)proc_each("/proc", note_session, &s);
+        return s.n;
+}
+
+static void kill_child(pid_t pid, void *userdata) {
+        ProcStat stat;
+
+        (void)userdata;
+        if (proc_stat(pid, &stat) == 0 && stat.parent == getpid())
+                (void)kill(pid, SIGKILL);
+}
+
+bool service_end_children(void) {
+        for (unsigned tries = 0; tries < 5000; tries++) {
+                pid_t reaped;
+
+                do
+                        reaped = waitpid(-1, NULL, WNOHANG);
+                while (reaped > 0);
+                if (reaped < 0)
+                        return true;
+                (void)proc_each("/proc", kill_child, NULL);
+                pause_ms(1);
+        }
+        return false;
 }
 
 /* ---- Asking ---- */

@@ -238,6 +238,6 @@ bool sweep_flow(World *world, const Flow *flow, const SweepOptions *options, Swe
         s = (Sweep){.world = world, .flow = flow, .options = options, .result = result};
         is_done = judge_open(&s.judge, world, flow) && sweep_points(&s);
         judge_close(&s.judge);
-        service_end_all(world->root);
+        world_end(world);
         return is_done;
 }

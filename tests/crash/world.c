@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See world.h. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/ports.h"
 #include "tests/crash/tree.h"
 #include "tests/crash/world.h"
 
@@ -82,6 +79,7 @@ static void line_init(Line *l, World *w, const char *text, const WorldEnv *env) 
                 (void)snprintf(boot, sizeof boot, "%u", w->boot);
                 add_variable(l, &n, &used, "PAWL_TEST_BOOT", boot);
         }
+        add_variable(l, &n, &used, "PAWL_PORTS_RANGE", w->port_range[0] != 0 ? w->port_range : NULL);
         add_variable(l, &n, &used, "PAWL_TEST_INODES", w->inodes[0] != 0 ? w->inodes : NULL);
         l->environment[n] = NULL;
 }
@@ -178,26 +176,11 @@ static int say(int r, const char *what, const char *path) {
         return r;
 }
 
-static bool port_is_free(int port) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-
-        (void)close(fd);
-        return is_free;
-}
-
-/* Below the range from which the kernel gives ports to clients. */
 static void choose_ports(World *w) {
-        uint16_t number = 0;
-        int port;
+        int port = ports_begin();
 
-        (void)!getrandom(&number, sizeof number, 0);
-        port = 12000 + number % 18000;
         for (int i = 0; i < PORT_COUNT; port++)
-                if (port_is_free(port))
+                if (ports_is_free(port))
                         w->ports[i++] = port;
 }
 
@@ -312,21 +295,49 @@ int world_open(World *w, unsigned id) {
 }
 
 int world_open_for(World *w, unsigned id, const char *folder, const char *name) {
-        int r;
+        int r, first;
 
         *w = (World){.is_users = true};
         r = make_base(w, id);
         (void)snprintf(w->name, sizeof w->name, "%s", name);
         (void)snprintf(w->files, sizeof w->files, "%s", folder);
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-        return r;
+        if (r < 0)
+                return r;
+        first = ports_reserve();
+        if (first < 0)
+                return say(first, "no ports are free for", w->base);
+        (void)snprintf(w->port_range, sizeof w->port_range, "[%d, %d]", first, first + PORTS_RANGE);
+        return 0;
 }
 
 void world_close(World *w) {
         if (w->base[0] == 0)
                 return;
-        service_end_all(w->base); /* the foreign program is below it, too */
+        if (w->is_users)
+                world_end(w);
+        else
+                service_end_all(w->base); /* the foreign program is below it, too */
         (void)tree_remove(w->base);
+}
+
+/* ---- What runs ---- */
+
+void world_end(World *w) {
+        if (!w->is_users)
+                service_end_all(w->root);
+        else if (!service_end_children())
+                (void)fprintf(stderr, "crash: a program of the service could not be ended\n");
+}
+
+size_t world_count(const World *w, char *ret_version, size_t size) {
+        size_t n;
+
+        if (!w->is_users)
+                return service_count(w->root, ret_version, size);
+        n = service_count_children(w->pawl);
+        (void)snprintf(ret_version, size, "%s", n > 0 ? "the spec's" : "");
+        return n;
 }
 
 /* ---- Its states ---- */
@@ -334,7 +345,7 @@ void world_close(World *w) {
 int world_reset(World *w) {
         int r;
 
-        service_end_all(w->root);
+        world_end(w);
         r = tree_remove(w->root);
         if (r == 0 && mkdir(w->root, 0755) < 0)
                 r = -errno;
@@ -350,7 +361,7 @@ int world_reset(World *w) {
 int world_keep(World *w) {
         int r = service_look(w->root, w->name, &w->service);
 
-        service_end_all(w->root);
+        world_end(w);
         if (r == 0)
                 r = tree_remove(w->kept);
         return r < 0 ? r : tree_copy(w->root, w->kept);
@@ -360,7 +371,7 @@ int world_restore(World *w) {
         char version[64];
         int r;
 
-        service_end_all(w->root);
+        world_end(w);
         r = tree_remove(w->root);
         if (r == 0)
                 r = tree_copy(w->kept, w->root);

@@ -23,6 +23,7 @@ typedef struct World {
         char name[64];       /* the service's */
         bool is_users;       /* somebody's own spec, in `files`: in the environment it was given, not in ours */
         int ports[PORT_COUNT];
+        char port_range[32];          /* for `port: auto`, as PAWL_PORTS_RANGE has it; "": pawl's own */
         unsigned boot;                /* power cuts so far: every pawl believes in as many other boots */
         char inodes[WORLD_PATH_SIZE]; /* names a file that gives files their former numbers (fault.h); "": none */
         pid_t foreign;                /* a program that has nothing to do with pawl; 0: there is none */
@@ -47,9 +48,17 @@ typedef struct WorldEnv {
 int world_open(World *w, unsigned id);
 /* The foreign program: world_open() starts it; after what ended everything it is started again. */
 int world_start_foreign(World *w);
-/* The same for a spec that lies in `folder`, of the service `name`. No foreign program is started. */
+/* The same for a spec that lies in `folder`, of the service `name`. No foreign program is started. `port: auto` chooses
+ * among ports that no other such world has. A subreaper: whatever is started in it is a descendant of the caller, who may
+ * have no other children. */
 int world_open_for(World *w, unsigned id, const char *folder, const char *name);
 void world_close(World *w);
+
+/* Ends every program that was started in it, and reaps what is ours. */
+void world_end(World *w);
+/* How many services run; with ret_version, the release of the first. Of somebody's own spec, whose program may execute
+ * another one anywhere, that is "the spec's". */
+size_t world_count(const World *w, char *ret_version, size_t size);
 
 /* An empty root, with what belongs to others in it; no program runs. */
 int world_reset(World *w);

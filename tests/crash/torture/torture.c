@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #include "tests/crash/cut.h"
+#include "tests/crash/json_text.h"
 #include "tests/crash/sweep.h"
 
-enum { QUICK_MSEC = 8000, WORD_SIZE = 128, EXIT_USAGE = 2, EXIT_SPEC = 10 };
+enum { QUICK_MSEC = 8000, MESSAGE_SIZE = 2048, EXIT_USAGE = 2, EXIT_SPEC = 10 };
 
 static const char usage[] = "usage: pawl torture [--quick] [--json] [--seed S] SPEC\n"
                             "  --quick    as many points as fit into ten seconds\n"
@@ -39,25 +40,32 @@ typedef struct Torture {
 
 /* ---- The spec ---- */
 
-static int fail(const Torture *t, int status, const char *what, const char *more) {
-        const char *code = status == EXIT_SPEC ? "spec" : "failed";
-
-        if (t->is_json) /* `more` is left to stderr: it may hold any character */
-                (void)printf(
-                        "{\"pawl\":1,\"command\":\"torture\",\"result\":null,\"warnings\":[],\"error\":{\"code\":\"%s\","
-                        "\"message\":\"%s\",\"hint\":null,\"exit\":%d}}\n",
-                        code, what, status);
-        (void)fprintf(stderr, "pawl: torture: %s%s%s\n", what, more[0] != 0 ? ":\n" : "", more);
+/* An empty hint is none. */
+static int fail(const Torture *t, int status, const char *message, const char *hint) {
+        if (t->is_json) {
+                (void)printf("{\"pawl\":1,\"command\":\"torture\",\"result\":null,\"warnings\":[],\"error\":{\"code\":"
+                             "\"%s\",\"message\":",
+                             status == EXIT_SPEC ? "spec" : "failed");
+                json_text_write(stdout, message);
+                (void)printf(",\"hint\":");
+                if (hint[0] != 0)
+                        json_text_write(stdout, hint);
+                else
+                        (void)printf("null");
+                (void)printf(",\"exit\":%d}}\n", status);
+        }
+        (void)fprintf(stderr, "pawl: torture: %s\n", message);
+        if (hint[0] != 0)
+                (void)fprintf(stderr, "  try: %s\n", hint);
         return status;
 }
 
-/* Text behind "key": in an object of JSON, up to the quote. */
-static void text_of(const char *json, const char *key, char *ret, size_t size) {
-        const char *at = strstr(json, key);
+/* With what `what` is about, or why, behind it. */
+static int fail_about(const Torture *t, int status, const char *what, const char *about, const char *hint) {
+        char message[2 * MESSAGE_SIZE];
 
-        ret[0] = 0;
-        if (at != NULL)
-                (void)snprintf(ret, size, "%.*s", (int)strcspn(at + strlen(key), "\""), at + strlen(key));
+        (void)snprintf(message, sizeof message, "%s: %s", what, about);
+        return fail(t, status, message, hint);
 }
 
 static uint64_t number_of(const char *json, const char *key) {
@@ -80,6 +88,22 @@ static bool spec_find(Torture *t) {
         return true;
 }
 
+/* The trial went wrong: in pawl's own words, where it had any. */
+static int fail_to_try(const Torture *t, const WorldRun *run) {
+        const char *error = strstr(run->output, "\n  \"error\": {"); /* the command's, not an outcome's */
+        char message[MESSAGE_SIZE] = "", hint[MESSAGE_SIZE] = "";
+
+        if (error != NULL) {
+                json_text_read(error, "message", message, sizeof message);
+                json_text_read(error, "hint", hint, sizeof hint);
+        } else if (run->status < 0)
+                (void)snprintf(message, sizeof message, "it comes to no end");
+        else
+                (void)snprintf(message, sizeof message, "exit status %d", run->status);
+        return fail_about(t, run->status == EXIT_SPEC ? EXIT_SPEC : 1, "the spec cannot be deployed in a scratch root",
+                          message, hint);
+}
+
 /* Undisturbed, once: what the service is called, and what runs then. */
 static int spec_try(Torture *t, World *w) {
         static WorldRun run;
@@ -88,21 +112,20 @@ static int spec_try(Torture *t, World *w) {
         (void)snprintf(line, sizeof line, "apply %s --json", t->file);
         if (world_reset(w) < 0)
                 return fail(t, 1, "the scratch root could not be made", "");
-        world_pawl(w, "init", NULL, &run);
+        world_pawl(w, "init --json", NULL, &run);
         if (run.status == 0)
                 world_pawl(w, line, NULL, &run);
         if (run.status != 0)
-                return fail(t, run.status == EXIT_SPEC ? EXIT_SPEC : 1,
-                            "the spec cannot be deployed in a scratch root, also when nobody disturbs it", run.output);
-        text_of(run.output, "\"service\": \"", t->name, sizeof t->name);
+                return fail_to_try(t, &run);
+        json_text_read(run.output, "service", t->name, sizeof t->name);
         t->exposure_usec = number_of(run.output, "\"exposure_usec\":");
-        (void)service_count(w->root, t->version, sizeof t->version);
+        (void)world_count(w, t->version, sizeof t->version);
         (void)snprintf(w->name, sizeof w->name, "%s", t->name);
         (void)snprintf(t->apply, sizeof t->apply, "apply %s", t->file);
         (void)snprintf(t->restart, sizeof t->restart, "restart %s", t->name);
         (void)snprintf(t->remove, sizeof t->remove, "remove %s --yes", t->name);
-        service_end_all(w->root);
-        return t->name[0] != 0 ? 0 : fail(t, 1, "the answer of apply names no service", run.output);
+        world_end(w);
+        return t->name[0] != 0 ? 0 : fail(t, 1, "the answer of apply names no service", "");
 }
 
 /* ---- The flows and the tiers ---- */
@@ -297,35 +320,52 @@ static void find_testing(void) {
 }
 
 static World world;
-static volatile sig_atomic_t interrupted_by;
 
-static void interrupted(int sig) {
-        interrupted_by = sig;
+/* What ends us, where the caller did not have it ignored; and that a child has ended. */
+static void signals_init(sigset_t *ret) {
+        static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+        struct sigaction action;
+
+        (void)signal(SIGCHLD, SIG_DFL);
+        (void)sigemptyset(ret);
+        (void)sigaddset(ret, SIGCHLD);
+        for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+                if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+                        (void)sigaddset(ret, ending[i]);
 }
 
-/* In a child, so that whatever happens to it somebody is left to clean up. */
-static int supervise(Torture *t) {
-        const struct sigaction action = {.sa_handler = interrupted};
+static int await(pid_t pid, const sigset_t *signals) {
         int status = 0;
+
+        while (waitpid(pid, &status, WNOHANG) == 0) {
+                int sig = sigwaitinfo(signals, NULL);
+
+                if (sig <= 0 || sig == SIGCHLD)
+                        continue;
+                (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, NULL, 0);
+                return 128 + sig;
+        }
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* In a child, so that whatever happens to it somebody is left to clean up: here signals stay blocked to the end, and
+ * what descends from the child comes to us. */
+static int supervise(Torture *t) {
+        sigset_t signals, before;
         pid_t pid;
 
-        (void)sigaction(SIGINT, &action, NULL);
-        (void)sigaction(SIGTERM, &action, NULL);
+        signals_init(&signals);
+        (void)sigprocmask(SIG_BLOCK, &signals, &before);
         (void)fflush(stdout);
         pid = fork();
         if (pid == 0) {
                 (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)sigprocmask(SIG_SETMASK, &before, NULL);
                 exit(torture(t, &world));
         }
-        while (pid > 0 && waitpid(pid, &status, 0) < 0 && interrupted_by == 0)
-                ;
-        if (pid > 0 && interrupted_by != 0) {
-                (void)kill(pid, SIGKILL);
-                (void)waitpid(pid, NULL, 0);
-                return 128 + interrupted_by;
-        }
-        return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+        return pid > 0 ? await(pid, &signals) : 1;
 }
 
 int main(int argc, char **argv) {
@@ -337,9 +377,10 @@ int main(int argc, char **argv) {
                 return EXIT_USAGE;
         }
         if (!spec_find(&t))
-                return fail(&t, EXIT_SPEC, "there is no such spec", t.path);
+                return fail_about(&t, EXIT_SPEC, "there is no such spec", t.path, "");
         if (strpbrk(t.file, " \t") != NULL)
-                return fail(&t, EXIT_USAGE, "the name of the spec has a space in it", t.file);
+                return fail_about(&t, EXIT_USAGE, "the name of the spec has a space in it", t.file,
+                                  "Give the file another name.");
         find_testing();
         status = world_open_for(&world, (unsigned)getpid(), t.folder, "") < 0 ? 1 : supervise(&t);
         world_close(&world);
