@@ -5,8 +5,9 @@
  *
  *   bench-measure [--silence PORT] RUNS LOG :: [prepare A...] :: A... :: [prepare B...] :: B...
  *
- * With --silence it is not the time of a program that counts, but how long nobody answers HTTP on 127.0.0.1:PORT meanwhile: a client asks again and again,
- * until it has had an answer after the end of the program as well. What prepares a run is not timed. A program that fails ends it all with status 1; what it printed is in LOG.
+ * With --silence it is not the time of a program that counts, but how long nobody answers HTTP on 127.0.0.1:PORT
+ * meanwhile: a client asks again and again, until it has had an answer after the end of the program as well. What
+ * prepares a run is not timed. A program that fails ends it all with status 1; what it printed is in LOG.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -97,7 +98,8 @@ static int client_end(Client *c, uint64_t *ret_silence) {
 
 /* ---- The programs ---- */
 
-/* posix_spawn shares memory until the exec: the time of a fork would depend on this program, not on the one that is measured. */
+/* posix_spawn shares memory until the exec: the time of a fork would depend on this program, not on the one that is
+ * measured. */
 static int run(char **argv, const char *log, uint64_t *ret_usec, long *ret_rss) {
         int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
             in = open("/dev/null", O_RDONLY | O_CLOEXEC), status = 0;

@@ -21,7 +21,8 @@ int cli_main(int argc, char **argv);
 
 /* Opens the engine as the command's row says, on first use. So a wrong spec is told before anything is made. */
 int cli_engine(Cli *cli, Engine **ret, Error *err);
-/* The same for a command that looks first, and found that something is to be changed: closes what is open, and opens it to write. */
+/* The same for a command that looks first, and found that something is to be changed: closes what is open, and opens
+ * it to write. */
 int cli_engine_for_writing(Cli *cli, Engine **ret, Error *err);
 /*
  * What engine_open and engine_init take; `ret_overrides` (owned by the caller: free) holds what --set, --wait

@@ -32,8 +32,8 @@ static const char *const colours[] = {
 #define COLOUR_END "\033[0m"
 
 /*
- * Else the first file that is opened, which may be the journal's, would be taken for the stream. Open the wrong way round, so that using it fails as it does
- * when it is closed.
+ * Else the first file that is opened, which may be the journal's, would be taken for the stream. Open the wrong way
+ * round, so that using it fails as it does when it is closed.
  */
 static void fill_closed_streams(void) {
         for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

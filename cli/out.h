@@ -25,15 +25,16 @@ typedef struct Out {
         Text printed;     /* with is_json: what would have been result text */
 } Out;
 
-/* Sees to it that stdin, stdout and stderr are no other file, sets the locale of characters (not of messages or numbers) and looks at the environment. */
+/* Sees to it that stdin, stdout and stderr are no other file, sets the locale of characters (not of messages or
+ * numbers) and looks at the environment. */
 void out_init(Out *out);
 void out_done(Out *out);
 
 /* The text as this locale can show it; owned by the caller, NULL when memory is out. */
 char *out_spell(const Out *out, const char *text);
 /*
- * Text from outside may be part of any text here. A terminal is sent no control character of it, but our own colours (which are therefore
- * the worst it can send).
+ * Text from outside may be part of any text here. A terminal is sent no control character of it, but our own colours
+ * (which are therefore the worst it can send).
  */
 
 /* Result text (with is_json kept in `printed` instead); "✓ ✗ → · — …" become ASCII where the locale is not UTF-8. */

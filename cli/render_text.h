@@ -15,7 +15,8 @@ void text_label(Cli *cli, const char *label, const char *value);
 const char *text_moment(int64_t usec, char ret[static 32]);
 /* "2.4 s", or "-" for less than 0; likewise. */
 const char *text_duration(int64_t usec, char ret[static 32]);
-/* At most `max` bytes of the first line, "…" behind what was cut; owned by the caller, NULL when memory is out or `text` is NULL. */
+/* At most `max` bytes of the first line, "…" behind what was cut; owned by the caller, NULL when memory is out or
+ * `text` is NULL. */
 char *text_cut(const char *text, size_t max);
 /* A map's entries as "key: value" lines; lists one item per line. */
 void text_tree(Cli *cli, const Value *v, unsigned depth);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals: the first SIGINT, SIGTERM or SIGHUP asks the flow to stop and put back. A SIGINT or SIGTERM behind a SIGINT or SIGTERM ends the program at once, and
- * says so (recovery has what it needs). SIGHUP stays ignored where it was when the program began.
+ * Signals: the first SIGINT, SIGTERM or SIGHUP asks the flow to stop and put back. A SIGINT or SIGTERM behind a SIGINT
+ * or SIGTERM ends the program at once, and says so (recovery has what it needs). SIGHUP stays ignored where it was when
+ * the program began.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The unit becomes a spec: program, arguments, environment, user, restart policy. Whatever else stands in its file goes, word for word, into a drop-in of the
- * new unit, so that the program runs as it did; hardening is off until a person asks for it. The old unit is stopped, and its file and links are moved away,
- * within the same transaction that starts the new one; its text stays in etc/pawl/<service>/adopted.unit.
+ * The unit becomes a spec: program, arguments, environment, user, restart policy. Whatever else stands in its file
+ * goes, word for word, into a drop-in of the new unit, so that the program runs as it did; hardening is off until a
+ * person asks for it. The old unit is stopped, and its file and links are moved away, within the same transaction that
+ * starts the new one; its text stays in etc/pawl/<service>/adopted.unit.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
         "Move what it does into the program, or into a unit of its own that runs before or behind it; then restart it and adopt it."
 #define WITHOUT "Take the line out if the program ends on SIGTERM and needs no reload; then restart it and adopt it."
 
-/* ---- What can be taken over ---------------------------------------------------------------------------------------------------------- */
+/* ---- What can be taken over -------------------------------------------------------------------------------------- */
 
 static int refuse_and_say(const char *unit, const char *what, const char *hint, Error *err) {
         return error_set(err, -EOPNOTSUPP, ERR_SPEC, hint, "\"%s\" cannot be adopted: %s", unit, what);
@@ -81,7 +82,7 @@ static int check_adoptable(const char *unit, const Value *s, Error *err) {
                                                                  : 0;
 }
 
-/* ---- The spec -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- The spec ---------------------------------------------------------------------------------------------------- */
 
 /* A program that belongs to the system, such as an interpreter: then what is deployed is the folder it works in. */
 static bool is_of_system(const char *program) {
@@ -205,7 +206,7 @@ int adopt_target(Target *t, const Request *request, Error *err) {
         return r < 0 ? r : adopt_spec(t, request, err);
 }
 
-/* ---- What the recipe needs ----------------------------------------------------------------------------------------------------------------- */
+/* ---- What the recipe needs --------------------------------------------------------------------------------------- */
 
 bool adopts(const Target *t) {
         return t->adopted != NULL;
@@ -295,7 +296,7 @@ int args_drop_in(const Target *t, Value **ret, Error *err) {
                     : error_no_memory(err);
 }
 
-/* ---- When the service goes ----------------------------------------------------------------------------------------------------- */
+/* ---- When the service goes --------------------------------------------------------------------------------------- */
 
 bool was_adopted(const Target *t) {
         _cleanup_free_ char *dir = t->unit ? name_unit_drop_ins(t->unit) : NULL,

@@ -16,7 +16,8 @@ extern const Field body_plan_fields[];
 /* Owned bytes. `body` is left alone: a copy is sealed with `key` (NULL: it must hold no open secret). */
 int body_encode(RecordKind kind, const Value *body, const SealKey *key, uint8_t **ret, size_t *ret_size, Error *err);
 
-/* Secrets are opened when `key` is given, stay sealed otherwise. -EBADMSG: ERR_JOURNAL_DAMAGED (not CBOR) or ERR_JOURNAL_VERSION (a newer pawl). */
+/* Secrets are opened when `key` is given, stay sealed otherwise. -EBADMSG: ERR_JOURNAL_DAMAGED (not CBOR) or
+ * ERR_JOURNAL_VERSION (a newer pawl). */
 int body_decode(const Record *record, const SealKey *key, Value **ret, Error *err);
 
 /* A row's value, the same way: {"tx": whose key seals it, ...}. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A note is a number and nothing more: everything that is told is read back from the journal and the host, so that it is true when it is told. */
+/* A note is a number and nothing more: everything that is told is read back from the journal and the host, so that
+ * it is true when it is told. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #define TOLD_PATH "run/pawl/told"
 #define NOTES_MAX ((size_t)1 << 20)
 
-/* ---- Lists of lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- Lists of lines ---------------------------------------------------------------------------------------------- */
 
 static bool list_has(const Value *list, const char *text) {
         for (size_t i = 0; i < value_count(list); i++)
@@ -53,7 +54,7 @@ static int append_tx(Value *list, uint64_t tx, Error *err) {
         return list_has(list, text) ? 0 : value_append_text(list, text, err);
 }
 
-/* ---- Before ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Before ------------------------------------------------------------------------------------------------------ */
 
 static char *told_key(uint64_t tx, const char *result) {
         return text_format("%" PRIu64 " %s", tx, result);
@@ -83,7 +84,7 @@ int boot_remember(Engine *e, Error *err) {
         return text ? fs_replace_durably(e->root, UNTOLD_PATH, text, strlen(text), 0600, err) : error_no_memory(err);
 }
 
-/* ---- One transaction ------------------------------------------------------------------------------------------------------------ */
+/* ---- One transaction --------------------------------------------------------------------------------------------- */
 
 typedef struct Tale {
         const Trail *trail;
@@ -153,7 +154,7 @@ static int tale_item(const Tale *tale, const char *line, Value **ret, Error *err
         return r;
 }
 
-/* ---- Messages ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
 static int message_new(Engine *e, const Trail *t, const Step *step, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *m = value_new_map(), *args = value_copy(step->args), *payload = value_new_map();

@@ -15,8 +15,9 @@
 int boot_remember(Engine *e, Error *err);
 
 /*
- * What is to be told now. *ret_told: {lines: [text], keys: [text]}; *ret_messages: [{tx, attempts, args}], one for each address that the transactions would have
- * told by themselves, with arguments of the notify manager. `reports` are engine_recover's transactions. Both are empty when there is nothing to tell.
+ * What is to be told now. *ret_told: {lines: [text], keys: [text]}; *ret_messages: [{tx, attempts, args}], one for each
+ * address that the transactions would have told by themselves, with arguments of the notify manager. `reports` are
+ * engine_recover's transactions. Both are empty when there is nothing to tell.
  */
 int boot_compose(Engine *e, const Value *reports, Value **ret_told, Value **ret_messages, Error *err);
 

@@ -180,7 +180,8 @@ static void hold_hint(Check *c, const char *service, bool is_sealed) {
                         service);
 }
 
-/* On hold since the journal was repaired: released where everything could be compared and nothing differs, or where a person says so. */
+/* On hold since the journal was repaired: released where everything could be compared and nothing differs, or where
+ * a person says so. */
 static int hold_check(Check *c, const char *service, const Check *before, Value *item, Error *err) {
         const char *word = "kept";
         int64_t n_drift = c->n_drift - before->n_drift;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layers over one another: each later one replaces single keys and takes over as their origin. All speak of values as texts; one table types them.
+ * Layers over one another: each later one replaces single keys and takes over as their origin. All speak of values as
+ * texts; one table types them.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -66,7 +67,7 @@ static int as_config(int r, Error *err) {
         return r;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 static bool is_exit_codes(const char *s) {
         return strcmp(s, "detailed") == 0 || strcmp(s, "simple") == 0;
@@ -180,7 +181,7 @@ static int read_value(const SpecNode *node, const ConfigKey *key, Value **ret, E
         return error_set(err, -EINVAL, ERR_CONFIG, NULL, "\"%s\" has no type", key->name);
 }
 
-/* ---- Keys --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 static const ConfigKey *key_find(const char *name) {
         for (size_t i = 0; i < N_KEYS; i++)
@@ -242,7 +243,7 @@ static int config_walk(Config *c, const SpecNode *node) {
         return r;
 }
 
-/* ---- Layers ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Layers ------------------------------------------------------------------------------------------------------ */
 
 /* A value that came as one text: of a default, a variable, a flag. */
 static int config_set_text(Config *c, const ConfigKey *key, const char *text, const char *origin) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host configuration: flag > PAWL_* > the files of conf.d (last name wins) > pawl.yaml > default. Keys in config.def. Nothing is read from the current directory.
+ * Host configuration: flag > PAWL_* > the files of conf.d (last name wins) > pawl.yaml > default. Keys in config.def.
+ * Nothing is read from the current directory.
  */
 #pragma once
 
@@ -12,8 +13,9 @@ typedef struct ConfigOverride {
 } ConfigOverride;
 
 /*
- * *ret: {"ports.range": [3000, 4000], "wait": usec, ...} with every key. *ret_origins (may be NULL): the same keys → where the value comes from
- * ("default", "/etc/pawl/pawl.yaml:3", "PAWL_WAIT", "--wait"). Errors: ERR_CONFIG with file:line:column.
+ * *ret: {"ports.range": [3000, 4000], "wait": usec, ...} with every key. *ret_origins (may be NULL): the same keys →
+ * where the value comes from ("default", "/etc/pawl/pawl.yaml:3", "PAWL_WAIT", "--wait"). Errors: ERR_CONFIG with
+ * file:line:column.
  */
 int config_load(int root, const ConfigOverride *overrides, size_t n_overrides, Value **ret, Value **ret_origins,
                 Error *err);

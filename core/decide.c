@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables of recovery. Two things are easy to get wrong here and are therefore written out:
- * a step that looks as before is still reverted, because what an earlier recovery put back may be in the page cache only; and
- * nothing is put back underneath a step that stays.
+ * The tables of recovery. Two things are easy to get wrong here and are therefore written out: a step that looks as
+ * before is still reverted, because what an earlier recovery put back may be in the page cache only; and nothing is put
+ * back underneath a step that stays.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Can pawl do its work here, and is everything it keeps sound? Each row of the table looks at one thing, changes nothing,
- * and says what to do. Works without a journal and on a damaged one: no row can fail, it can only find.
+ * Can pawl do its work here, and is everything it keeps sound? Each row of the table looks at one thing, changes
+ * nothing, and says what to do. Works without a journal and on a damaged one: no row can fail, it can only find.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -224,7 +224,8 @@ static bool has_boot_units(const Engine *e) {
         return false;
 }
 
-/* Without recovery at boot a power cut leaves things as they are until somebody comes; services that ask for their mark stay down. */
+/* Without recovery at boot a power cut leaves things as they are until somebody comes; services that ask for their
+ * mark stay down. */
 static void look_boot(Engine *e, Finding *f) {
         if (!e->is_real_root) {
                 found(f, FINDING_OK, NULL, "not for a root of its own: run \"pawl recover\" after a power cut");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing: root, configuration, host key, journal. Nothing of the host changes here but what pawl itself needs to begin. */
+/* Opening and closing: root, configuration, host key, journal. Nothing of the host changes here but what pawl itself
+ * needs to begin. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -92,7 +93,7 @@ Engine *engine_free(Engine *e) {
         return NULL;
 }
 
-/* ---- Who asks ------------------------------------------------------------------------------------------------------------- */
+/* ---- Who asks ---------------------------------------------------------------------------------------------------- */
 
 static char *actor_name(void) {
         char host[256] = "";
@@ -105,7 +106,7 @@ static char *actor_name(void) {
         return sudo && *sudo ? text_format("%s@%s (sudo)", sudo, host) : text_format("%s@%s", user, host);
 }
 
-/* ---- Root ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Root -------------------------------------------------------------------------------------------------------- */
 
 static int root_open(Engine *e, const char *root, Error *err) {
         char path[4096];
@@ -168,7 +169,7 @@ int engine_settle_disk(Engine *e, Error *err) {
         return r < 0 ? r : fs_settle(e->root, "var/lib/pawl-data", err);
 }
 
-/* ---- Journal --------------------------------------------------------------------------------------------------------------- */
+/* ---- Journal ----------------------------------------------------------------------------------------------------- */
 
 int engine_journal_options(const Engine *e, JournalOptions *ret, Error *err) {
         (void)err;
@@ -249,7 +250,7 @@ static int open_for_reading(Engine *e, Error *err) {
         return engine_hint_owner(e, r, err);
 }
 
-/* ---- Open ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Open -------------------------------------------------------------------------------------------------------- */
 
 /* A request id becomes part of a row's key. */
 static int request_id_check(const char *id, Error *err) {
@@ -343,7 +344,7 @@ int engine_open(const EngineOptions *options, Engine **ret, Error *err) {
         return 0;
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 int engine_row(Engine *e, const char *key, Value **ret, Error *err) {
         _cleanup_row_list_ RowList list = {0};

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine's public door. Everything the command line and the HTTP server do goes through here; both show the same Value trees.
+ * The engine's public door. Everything the command line and the HTTP server do goes through here; both show the same
+ * Value trees.
  *
  *   spec → request → plan → transaction → outcome
  *
- * Nothing here prints or exits. A failed call returns a negative errno with `err` filled; its exit status is error_exit_status(err->code).
+ * Nothing here prints or exits. A failed call returns a negative errno with `err` filled; its exit status is
+ * error_exit_status(err->code).
  */
 #pragma once
 
@@ -25,7 +27,8 @@ typedef enum EngineAccess {
 } EngineAccess;
 
 typedef struct EngineCalls {
-        /* One line about what happens now: "v2: link current → releases/v2". level as in manager.h: 0 note, 1 warning, 2 error. */
+        /* One line about what happens now: "v2: link current → releases/v2". level as in manager.h: 0 note, 1
+         * warning, 2 error. */
         void (*line)(void *userdata, int level, const char *text);
         void (*progress)(void *userdata, const char *what, uint64_t done, uint64_t total);
         void *userdata;
@@ -51,7 +54,7 @@ static inline void engine_freep(Engine **e) {
 const Value *engine_config(const Engine *e);         /* borrowed */
 const Value *engine_config_origins(const Engine *e); /* borrowed */
 
-/* ---- Changing ------------------------------------------------------------------------------------------------------------ */
+/* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
 typedef enum RequestKind {
         REQUEST_APPLY,    /* spec: create or update */
@@ -81,15 +84,18 @@ typedef struct Request {
 } Request;
 
 /*
- * The whole of it: lock, settle what died, plan, run. On return *ret is an outcome (also after many failures; NULL when it never came to a plan):
+ * The whole of it: lock, settle what died, plan, run. On return *ret is an outcome (also after many failures; NULL when
+ * it never came to a plan):
  *   {command, service, result, tx, from, to, port?, url?, changes: [text], kept: [text], warnings: [text], leftovers: [{what, why, step}],
  *    duration_usec, exposure_usec, downtime_usec, route?: text, without?: [text] optional
  *    groups that were put back, put_back: text?, held: text?, started: bool, data?: path, settled: [outcome of recovery]}
- * result: "done" | "unchanged" | "held" | "put back" | "leftovers" (COMMIT done or reversal incomplete) | "in doubt" (exit 75)
+ * result: "done" | "unchanged" | "held" | "put back" | "leftovers" (COMMIT done or reversal incomplete) | "in doubt"
+ * (exit 75)
  */
 int engine_run(Engine *e, const Request *request, Value **ret, Error *err);
 
-/* Builds the plan and stops: {flow, service, from, to, steps, kept, remarks, claims} with result "plan" or "unchanged". Takes no lock, writes nothing. */
+/* Builds the plan and stops: {flow, service, from, to, steps, kept, remarks, claims} with result "plan" or
+ * "unchanged". Takes no lock, writes nothing. */
 int engine_plan(Engine *e, const Request *request, Value **ret, Error *err);
 
 typedef enum RecoverMode { RECOVER_AUTO, RECOVER_DRY_RUN, RECOVER_FORWARD, RECOVER_KEEP, RECOVER_RESTORE } RecoverMode;
@@ -104,36 +110,41 @@ typedef struct RecoverRequest {
         uint64_t tx;  /* 0: all that are open (AUTO and DRY_RUN only) */
         int64_t step; /* KEEP, RESTORE: index from 1; 0: all */
 } RecoverRequest;
-/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps, leftovers: [...], direction}], started: [service],
- * down: [service], told: [text]}. Early: "whole" for what the rest can be left of, and nothing is started. Late: `told` is what nobody was told yet in this boot.
- * Also starts what was last told to run after a reboot. 0: everything settled; ERR_LEFTOVERS: something is on hold. */
+/* *ret: {transactions: [{tx, service, flow, result: "put back"|"finished"|"hold"|"later"|"in progress", steps,
+ * leftovers: [...], direction}], started: [service], down: [service], told: [text]}. Early: "whole" for what the
+ * rest can be left of, and nothing is started. Late: `told` is what nobody was told yet in this boot. Also starts
+ * what was last told to run after a reboot. 0: everything settled; ERR_LEFTOVERS: something is on hold. */
 int engine_recover(Engine *e, const RecoverRequest *request, Value **ret, Error *err);
 
-/* ---- Looking -------------------------------------------------------------------------------------------------------------- */
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
 
-/* {services: [{name, version, port, route, without?: [text], state, note, hold?: tx, interrupted?: tx, in_progress?: tx, unchecked?: true}]}; interrupted stands
- * beside hold where nothing is stuck: `pawl recover` settles it without a person. unchecked: on hold since the journal was repaired. */
+/* {services: [{name, version, port, route, without?: [text], state, note, hold?: tx, interrupted?: tx, in_progress?:
+ * tx, unchecked?: true}]}; interrupted stands beside hold where nothing is stuck: `pawl recover` settles it without
+ * a person. unchecked: on hold since the journal was repaired. */
 int engine_list(Engine *e, Value **ret, Error *err);
-/* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases: [..], open: {tx, flow, ...}, last: history entry.
- * ERR_NO_SERVICE with "did you mean". */
+/* One service in full: the above + previous, source, deployed, updated, pid, since, held: [..], data, releases:
+ * [..], open: {tx, flow, ...}, last: history entry. ERR_NO_SERVICE with "did you mean". */
 int engine_status(Engine *e, const char *service, Value **ret, Error *err);
 /* {service, files: [{title, path, text | missing | problem}]}: what is on disk now, secrets as **** */
 int engine_inspect(Engine *e, const char *service, Value **ret, Error *err);
-/* What has not ended stands in front, with the result "in progress", "interrupted" or "on hold".
- * {history: [{tx, service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings, crashed?}]}, newest first;
- * crashed: recovery took it over, and exposure and downtime are absent where nobody measured them. service NULL: all. */
+/* What has not ended stands in front, with the result "in progress", "interrupted" or "on hold". {history: [{tx,
+ * service, flow, from, to, actor, result, reason, started, duration_usec, exposure_usec, downtime_usec, warnings,
+ * crashed?}]}, newest first; crashed: recovery took it over, and exposure and downtime are absent where nobody
+ * measured them. service NULL: all. */
 int engine_history(Engine *e, const char *service, size_t limit, Value **ret, Error *err);
-/* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step, what, time, ..., body}]} */
+/* One transaction, record by record: {tx, flow, service, result ("open": no END yet), records: [{seq, kind, step,
+ * what, time, ..., body}]} */
 int engine_show(Engine *e, uint64_t tx, Value **ret, Error *err);
 /*
- * {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}], hold?: "kept"|"lifted"|"accepted"}], drift: n,
- * skipped: n, liftable: n}. service NULL: all. Drift is ERR_DRIFT with *ret filled. hold: the service was on hold since the journal was
- * repaired. With ENGINE_WRITE the hold of what was found as the rows say is lifted (with ENGINE_READ only counted as liftable), and with
- * `accept` that of what differs as well.
+ * {services: [{service, artifacts: [{artifact, state: "ok"|"drift"|"not checked", why}], hold?:
+ * "kept"|"lifted"|"accepted"}], drift: n, skipped: n, liftable: n}. service NULL: all. Drift is ERR_DRIFT with *ret
+ * filled. hold: the service was on hold since the journal was repaired. With ENGINE_WRITE the hold of what was found as
+ * the rows say is lifted (with ENGINE_READ only counted as liftable), and with `accept` that of what differs as well.
  */
 int engine_check(Engine *e, const char *service, bool accept, Value **ret, Error *err);
-/* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a damaged journal open the
- * engine with ENGINE_DOCTOR: it is then verified, and opened for reading only when it is sound. */
+/* {checks: [{name, state: "ok"|"warning"|"problem", text, hint}]}; a problem is ERR_FAILED with *ret filled. For a
+ * damaged journal open the engine with ENGINE_DOCTOR: it is then verified, and opened for reading only when it is
+ * sound. */
 int engine_doctor(Engine *e, Value **ret, Error *err);
 /* Lines of a service's output; also of one whose first deploy was put back: they are kept. */
 int engine_logs(Engine *e, const char *service, size_t n, bool follow,
@@ -141,9 +152,10 @@ int engine_logs(Engine *e, const char *service, size_t n, bool follow,
 /* Names of all services, for completion and --all: array of texts. */
 int engine_services(Engine *e, Value **ret, Error *err);
 
-/* ---- The host and the journal --------------------------------------------------------------------------------------------- */
+/* ---- The host and the journal ------------------------------------------------------------------------------------ */
 
-/* Makes what is missing (directories, configuration, key, journal). {made: [{path, state: "made"|"there"}]} Static: opens its own. */
+/* Makes what is missing (directories, configuration, key, journal). {made: [{path, state: "made"|"there"}]} Static:
+ * opens its own. */
 int engine_init(const EngineOptions *options, Value **ret, Error *err);
 
 /* {records, first, head, hash, rows, anchor, bytes, ...} */

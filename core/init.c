@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening for writing makes everything that pawl needs; here it is told, and a configuration to edit is added. Where nginx is, so is the file that routes by
- * path are written into: an operator can include it before the first of them, and nginx refuses to include what is missing.
+ * Opening for writing makes everything that pawl needs; here it is told, and a configuration to edit is added. Where
+ * nginx is, so is the file that routes by path are written into: an operator can include it before the first of them,
+ * and nginx refuses to include what is missing.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -12,7 +12,8 @@
 
 /* ---- Covering ---------------------------------------------------------------------------------------------------- */
 
-/* A name is secret by the way it sounds, because the spec says so, or because a part of it was filled in from somebody's environment. */
+/* A name is secret by the way it sounds, because the spec says so, or because a part of it was filled in from
+ * somebody's environment. */
 static bool line_is_secret(const Value *row, const char *line, size_t n_name) {
         char name[256];
         if (n_name >= sizeof(name))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ledger: how the engine writes. Records of one transaction are collected into one LMDB commit; the rows they imply are derived from them
- * (rows.h) in the same commit; when it is durable, the trail learns of them.
+ * Ledger: how the engine writes. Records of one transaction are collected into one LMDB commit; the rows they imply are
+ * derived from them (rows.h) in the same commit; when it is durable, the trail learns of them.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks between processes: one per service, one per shared thing. Taken in that order, services first; released by closing. The kernel releases them when a
- * process dies; no age breaks a living one. What stands inside a lock file is for display.
+ * Locks between processes: one per service, one per shared thing. Taken in that order, services first; released by
+ * closing. The kernel releases them when a process dies; no age breaks a living one. What stands inside a lock file is
+ * for display.
  */
 #pragma once
 
@@ -13,5 +14,6 @@ int lock_take(Engine *e, const char *name, int *ret_fd, Error *err);
 int lock_wait(Engine *e, const char *name, const Host *host, uint64_t wait_usec, int *ret_fd, Error *err);
 /* 0 held by us now, 1: somebody lives and holds it. Does not wait. */
 int lock_try(Engine *e, const char *name, int *ret_fd, Error *err);
-/* 1: somebody lives and holds it; 0: nobody does; negative: it cannot be known. Looks only: nothing is taken, made or written. */
+/* 1: somebody lives and holds it; 0: nobody does; negative: it cannot be known. Looks only: nothing is taken, made
+ * or written. */
 int lock_is_held(const Engine *e, const char *name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole is said before the mark is made, and taken back after the mark is gone: a living flow never keeps its own unit down. */
+/* Whole is said before the mark is made, and taken back after the mark is gone: a living flow never keeps its own
+ * unit down. */
 #include <dirent.h>
 
 #include "core/base/fault.h"
@@ -44,8 +45,8 @@ static int unsay_whole(Engine *e, const char *service, Error *err) {
         return mark_remove(e, path, err);
 }
 
-/* In place, as there is nothing in it: a staged name beside it, left by a power cut, would be nobody's. One that is there may be of a process that died
- * before it was durable. */
+/* In place, as there is nothing in it: a staged name beside it, left by a power cut, would be nobody's. One that is
+ * there may be of a process that died before it was durable. */
 static int make_durably(Engine *e, const char *path, Error *err) {
         _cleanup_close_ int fd = fs_append_open(e->root, path, 0644, err);
         int r = fd < 0 ? fd : fs_sync_fd(fd, err);
@@ -97,7 +98,7 @@ int mark_keep_down(Engine *e, const Trail *t, Error *err) {
         return unsay_whole(e, t->plan->service, err);
 }
 
-/* ---- What nobody is in any more ------------------------------------------------------------------------------------------------ */
+/* ---- What nobody is in any more ---------------------------------------------------------------------------------- */
 
 /* The lock is what tells a dead process from one that is just before its BEGIN. */
 static int sweep_one(Engine *e, const char *service, Error *err) {

@@ -8,5 +8,6 @@
 int outcome_of_txn(Engine *e, const TxnResult *result, int r, const Error *why, Value **ret, Error *err);
 /* Nothing was changed: result is "unchanged" or "held". */
 int outcome_of_nothing(const Plan *plan, const char *result, Value **ret, Error *err);
-/* The same request id again: what came of it then, from its history row. 0, or the error it failed with (negative, err filled). */
+/* The same request id again: what came of it then, from its history row. 0, or the error it failed with (negative,
+ * err filled). */
 int outcome_of_history(const Value *history, Value **ret, Error *err);

@@ -185,7 +185,7 @@ size_t plan_count_effects(const Plan *p) {
         return n;
 }
 
-/* ---- What must hold ----------------------------------------------------------------------------------------------------- */
+/* ---- What must hold ---------------------------------------------------------------------------------------------- */
 
 static int wrong(Error *err, uint32_t i, const char *why) {
         return error_set(err, -EINVAL, ERR_FAILED, "This is a mistake in pawl itself; nothing was changed.",
@@ -278,7 +278,7 @@ int plan_check(const Plan *p, bool is_real_root, Error *err) {
         return r;
 }
 
-/* ---- For people --------------------------------------------------------------------------------------------------------- */
+/* ---- For people -------------------------------------------------------------------------------------------------- */
 
 /* Also of a step that makes no sense: what a journal holds must be shown, whatever it is. */
 int step_describe(const Step *s, char **ret, Error *err) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plan: a printable array of steps in which everything that could vary is already chosen (version, digest, port, rendered files). BEGIN holds
- * the whole of it, so that recovery needs the journal and the host, nothing else.
+ * Plan: a printable array of steps in which everything that could vary is already chosen (version, digest, port,
+ * rendered files). BEGIN holds the whole of it, so that recovery needs the journal and the host, nothing else.
  *
- * Groups and debts are properties of steps: a group number ties optional steps together; `owe` and `pay` bracket every change that a
- * restart or reload must follow, in both directions.
+ * Groups and debts are properties of steps: a group number ties optional steps together; `owe` and `pay` bracket every
+ * change that a restart or reload must follow, in both directions.
  */
 #pragma once
 
@@ -36,7 +36,8 @@ typedef struct Step {
         uint32_t depends[STEP_DEPENDS_MAX];
         size_t n_depends;
         Value *args; /* owned; secrets open in memory, sealed on disk */
-        /* Name under which verify and the rows know it ("link opt/pawl/web/current"); NULL: leaves nothing to verify. */
+        /* Name under which verify and the rows know it ("link opt/pawl/web/current"); NULL: leaves nothing to
+         * verify. */
         char *artifact;
 } Step;
 
@@ -92,19 +93,20 @@ int plan_claim(Plan *p, const char *format, ...) _printf_(2, 3);
 int plan_remark(Plan *p, const char *format, ...) _printf_(2, 3);
 
 /*
- * What must hold of every plan before it may run: each owe has the pay of the same manager behind it and no two brackets cross; effects and checks stand before
- * finish steps; no required step stands on an optional group's; depends point backward; shared things are known and come
- * in the order of their locks; arguments fit their manager's fields; every manager is rootable when the root is not
- * "/". Violations are our own bugs: -EINVAL.
+ * What must hold of every plan before it may run: each owe has the pay of the same manager behind it and no two
+ * brackets cross; effects and checks stand before finish steps; no required step stands on an optional group's; depends
+ * point backward; shared things are known and come in the order of their locks; arguments fit their manager's fields;
+ * every manager is rootable when the root is not "/". Violations are our own bugs: -EINVAL.
  */
 int plan_check(const Plan *p, bool is_real_root, Error *err);
 
-/* As BEGIN holds it, and back. Secrets stay as they are (the caller seals and unseals the tree). An unknown manager or a newer payload
- * version decodes with Step.manager NULL. */
+/* As BEGIN holds it, and back. Secrets stay as they are (the caller seals and unseals the tree). An unknown manager
+ * or a newer payload version decodes with Step.manager NULL. */
 int plan_to_value(const Plan *p, Value **ret, Error *err);
 int plan_from_value(const Value *v, Plan **ret, Error *err);
 
-/* For `pawl plan`: {flow, service, from, to, steps: [{n, kind, manager, what, artifact}], kept, remarks, claims}. Redacted. */
+/* For `pawl plan`: {flow, service, from, to, steps: [{n, kind, manager, what, artifact}], kept, remarks, claims}.
+ * Redacted. */
 int plan_describe(const Plan *p, Value **ret, Error *err);
 /* One line for a step; "step of a newer pawl (manager 31)" when it is not known. Owned by the caller. */
 int step_describe(const Step *s, char **ret, Error *err);

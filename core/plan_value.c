@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan as BEGIN holds it, and back. What is read may have been written by any other pawl: what makes no sense is refused, what is newer is known to be there. */
+/* A plan as BEGIN holds it, and back. What is read may have been written by any other pawl: what makes no sense is
+ * refused, what is newer is known to be there. */
 #include <errno.h>
 #include <string.h>
 

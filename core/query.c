@@ -332,7 +332,8 @@ int engine_status(Engine *e, const char *service, Value **ret, Error *err) {
 
 /* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
-/* Of a service that is not there, but was tried: what it printed is kept, and its last transaction knows where. -ENOENT quietly. */
+/* Of a service that is not there, but was tried: what it printed is kept, and its last transaction knows where.
+ * -ENOENT quietly. */
 static int tried_row(Engine *e, const char *service, Value **ret_row, Error *err) {
         _cleanup_(value_freep) Value *past = value_new_array(), *row = value_new_map();
         _cleanup_(trail_freep) Trail *t = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the tables below is reading what pawl does for a service. Everything invisible stands before `owe`, everything visible between `owe` and `pay`,
- * and `pay` is the only moment at which the program is down.
+ * Reading the tables below is reading what pawl does for a service. Everything invisible stands before `owe`,
+ * everything visible between `owe` and `pay`, and `pay` is the only moment at which the program is down.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "core/recipe_parts.h"
 #include "core/rows.h"
 
-/* ---- The tables ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The tables -------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const RecipeRow converge_rows[] = {
@@ -91,7 +91,8 @@ static const RecipeRow stop_rows[] = {
         {"stop",         "unit",      STEP_EFFECT, DEBT_NONE, RECIPE_ARTIFACT, has_unit,          args_stop,       {NULL}, NULL},
 };
 
-/* Whoever restarts a unit wants a new drop-in to count, which systemd itself does not notice before it has read its files again. */
+/* Whoever restarts a unit wants a new drop-in to count, which systemd itself does not notice before it has read its
+ * files again. */
 static const RecipeRow restart_rows[] = {
         {"port",         "port",      STEP_CHECK,  DEBT_NONE, 0,               has_port_to_check, args_port,       {NULL}, NULL},
         {"owe",          "process",   STEP_EFFECT, DEBT_OWE,  0,               has_process,       args_owe,        {NULL}, NULL},
@@ -105,7 +106,7 @@ static const RecipeRow restart_rows[] = {
 /* clang-format on */
 static_assert(ELEMENTSOF(converge_rows) <= RECIPE_ROWS_MAX, "Recipe.steps holds one entry per row");
 
-/* ---- Notifications -------------------------------------------------------------------------------------------------------------- */
+/* ---- Notifications ----------------------------------------------------------------------------------------------- */
 
 static int notify_step(Recipe *x, const Value *hook, StepKind kind, const char *event, Error *err) {
         const Target *t = x->target;
@@ -160,7 +161,7 @@ static int notify_steps(Recipe *x, const Value *hooks, Error *err) {
         return r < 0 ? r : notify_hook(x, hook, err);
 }
 
-/* ---- Plans -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
 
 static int recipe_begin(Recipe *x, Target *t, Error *err) {
         const char *from = value_get_text(t->row, "version");

@@ -2,8 +2,9 @@
 /*
  * Recipe: the one table from what a service should be to the steps that make it so.
  *
- * A Target holds everything that could vary, already chosen. The table's rows say under which condition a step exists, what it needs to know, what it stands
- * on, and whether the program must be started anew for it. A row whose artifact is already as wanted becomes no step, but stays in the service's list of artifacts.
+ * A Target holds everything that could vary, already chosen. The table's rows say under which condition a step exists,
+ * what it needs to know, what it stands on, and whether the program must be started anew for it. A row whose artifact
+ * is already as wanted becomes no step, but stays in the service's list of artifacts.
  */
 #pragma once
 
@@ -52,7 +53,8 @@ const char *target_previous(const Target *t);
 /* Does the route belong to another service? ERR_IN_USE. */
 int route_choose(Target *t, Error *err);
 
-/* The plan for deploy, apply, upgrade, rollback (recipe_converge), remove, and start, stop, restart (recipe_run). A plan without steps: nothing to change. */
+/* The plan for deploy, apply, upgrade, rollback (recipe_converge), remove, and start, stop, restart (recipe_run). A
+ * plan without steps: nothing to change. */
 int recipe_converge(Target *t, Plan **ret, Error *err);
 int recipe_remove(Target *t, Plan **ret, Error *err);
 int recipe_run(Target *t, Plan **ret, Error *err);

@@ -10,7 +10,7 @@
 #include "core/names.h"
 #include "core/recipe_parts.h"
 
-/* ---- Arguments ------------------------------------------------------------------------------------------------------------- */
+/* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
 /* A map with one path in it; path is taken. */
 int args_path(char *path, Value **ret, Error *err) {
@@ -205,7 +205,7 @@ int args_content(char *path, Value *content, int64_t mode, Value **ret, Error *e
         return r < 0 ? r : value_set_int(*ret, "mode", mode, err);
 }
 
-/* ---- Rendered files --------------------------------------------------------------------------------------------------------- */
+/* ---- Rendered files ---------------------------------------------------------------------------------------------- */
 
 /* PORT > secrets > env > env_file. The flags' --env is already part of spec.env. */
 static int render_env(const Target *t, Value **ret, Error *err) {
@@ -361,7 +361,7 @@ int args_definition(const Target *t, Value **ret, Error *err) {
         return r < 0 ? r : args_content(name_definition(t->service), content, 0644, ret, err);
 }
 
-/* ---- Removal and finish ------------------------------------------------------------------------------------------------------- */
+/* ---- Removal and finish ------------------------------------------------------------------------------------------ */
 
 int args_trash_dir(const Target *t, Value **ret, Error *err) {
         return args_path(name_service_dir(t->service), ret, err);
@@ -384,7 +384,7 @@ int args_prune(const Target *t, Value **ret, Error *err) {
         return r < 0 ? r : value_set(*ret, "versions", value_copy(t->prune), err);
 }
 
-/* ---- Conditions ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Conditions -------------------------------------------------------------------------------------------------- */
 
 bool always(const Target *t) {
         (void)t;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of a service stays, and whether it is as wanted already: then its row becomes no step. A hand edit is never written over unasked. */
+/* What of a service stays, and whether it is as wanted already: then its row becomes no step. A hand edit is never
+ * written over unasked. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the recipe share: the shape of its rows, the functions they name, and the rows of COMMIT. Private to recipe*.c. */
+/* What the parts of the recipe share: the shape of its rows, the functions they name, and the rows of COMMIT.
+ * Private to recipe*.c. */
 #pragma once
 
 #include "core/recipe.h"
@@ -42,7 +43,8 @@ typedef struct RecipeRow {
 /* Appends the steps of a table. */
 int recipe_rows(Recipe *x, const RecipeRow *table, size_t n_table, Error *err);
 
-/* "file etc/pawl/web/env", "process web": the name under which an artifact is known for as long as the service exists. Owned by the caller. */
+/* "file etc/pawl/web/env", "process web": the name under which an artifact is known for as long as the service
+ * exists. Owned by the caller. */
 char *artifact_name(const RecipeRow *row, const Target *t, const Value *args);
 /* In a service's row, borrowed; NULL: it has none of this name. */
 const Value *artifact_find(const Value *row, const char *name);
@@ -147,13 +149,15 @@ bool wants_enabled(const Target *t);
 bool wants_purge(const Target *t);
 bool wants_user(const Target *t);
 
-/* recipe_route.c: fills Target.stale_routes; whether the flow may go on without its route; the row that says whose it is; as people write it. */
+/* recipe_route.c: fills Target.stale_routes; whether the flow may go on without its route; the row that says whose
+ * it is; as people write it. */
 int route_choose_stale(Target *t, Error *err);
 bool route_is_required(const Target *t);
 int route_key(const Value *route, char ret[static ROW_KEY_MAX]);
 char *route_shown(const Value *route);
 
-/* Fill Plan.rows: what COMMIT writes for a service that is made or changed, that goes, or of which only what is wanted changes. */
+/* Fill Plan.rows: what COMMIT writes for a service that is made or changed, that goes, or of which only what is
+ * wanted changes. */
 int rows_converge(Recipe *x, Error *err);
 int rows_remove(Recipe *x, Error *err);
 int rows_wanted(Recipe *x, Error *err);

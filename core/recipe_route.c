@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the route of a service is made of: a server block of its own in nginx (a file, and a link where the host keeps its sites that way), or a block in the
- * file that the operator includes in a server block of theirs. All of it is one group around one reload.
+ * What the route of a service is made of: a server block of its own in nginx (a file, and a link where the host keeps
+ * its sites that way), or a block in the file that the operator includes in a server block of theirs. All of it is one
+ * group around one reload.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include "core/route.h"
 #include "core/rows.h"
 
-/* ---- Where things are ------------------------------------------------------------------------------------------------------------- */
+/* ---- Where things are -------------------------------------------------------------------------------------------- */
 
 static const char *nginx_config(const Target *t, const char *key) {
         return value_get_text_or(t->engine->config, key, "");
@@ -66,7 +67,7 @@ static const char *route_host(const Target *t) {
         return value_get_text(spec_route(t), "host");
 }
 
-/* ---- Conditions --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Conditions -------------------------------------------------------------------------------------------------- */
 
 bool routes(const Target *t) {
         return spec_route(t) || value_count(t->stale_routes) > 0;
@@ -92,7 +93,7 @@ bool route_is_required(const Target *t) {
         return value_get_bool(spec_route(t), "required", false);
 }
 
-/* ---- Arguments ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
 static int nginx_args(const Target *t, const char *role, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *args = value_new_map();
@@ -243,7 +244,7 @@ int args_stale_block(const Target *t, Value **ret, Error *err) {
         return stale_args(t, true, ret, err);
 }
 
-/* ---- What an earlier route left --------------------------------------------------------------------------------------------------------- */
+/* ---- What an earlier route left ---------------------------------------------------------------------------------- */
 
 static bool is_wanted_still(const Target *t, const char *path) {
         _cleanup_free_ char *vhost = vhost_path(t), *enabled = enabled_path(t), *paths = paths_path(t);
@@ -298,7 +299,7 @@ int route_choose_stale(Target *t, Error *err) {
         return r;
 }
 
-/* ---- Whose it is -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Whose it is ------------------------------------------------------------------------------------------------- */
 
 /* nginx gives a name to one server block alone, so a host is claimed whole. */
 int route_key(const Value *route, char ret[static ROW_KEY_MAX]) {

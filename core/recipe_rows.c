@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows a plan leaves behind. They hold what a rollback needs: the spec, the environment and the artifacts of each release. */
+/* The rows a plan leaves behind. They hold what a rollback needs: the spec, the environment and the artifacts of
+ * each release. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From rows to steps: first the rows that nobody sees, by which it is known what must be started or read anew; then the brackets around them; then all in the
- * table's order.
+ * From rows to steps: first the rows that nobody sees, by which it is known what must be started or read anew; then the
+ * brackets around them; then all in the table's order.
  */
 #include <errno.h>
 #include <string.h>

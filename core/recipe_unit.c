@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the recipe needs to know about a service that systemd runs: its user, its unit file, its enablement, the secrets it is handed.
+ * What the recipe needs to know about a service that systemd runs: its user, its unit file, its enablement, the secrets
+ * it is handed.
  *
- * The unit file is written whole; what an operator wants otherwise stands in drop-ins, which pawl neither writes nor removes.
+ * The unit file is written whole; what an operator wants otherwise stands in drop-ins, which pawl neither writes nor
+ * removes.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "core/names.h"
 #include "core/recipe_parts.h"
 
-/* ---- Conditions and lists --------------------------------------------------------------------------------------------------------- */
+/* ---- Conditions and lists ---------------------------------------------------------------------------------------- */
 
 bool has_process(const Target *t) {
         return !target_has_unit(t);
@@ -69,7 +71,7 @@ const Value *each_credential(const Target *t) {
         return has_credentials(t) ? value_get(t->spec, "secrets") : NULL;
 }
 
-/* ---- Arguments ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
 static int user_args(const char *name, int64_t uid, int64_t gid, bool present, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *args = value_new_map();
@@ -136,10 +138,10 @@ int args_credential(const Target *t, Value **ret, Error *err) {
                             err);
 }
 
-/* ---- The unit file -------------------------------------------------------------------------------------------------------------------- */
+/* ---- The unit file ----------------------------------------------------------------------------------------------- */
 
-/* What a service needs no right to. A refused call is an error and not the end of the program: many programs try what they can do without. A drop-in may give
- * more. */
+/* What a service needs no right to. A refused call is an error and not the end of the program: many programs try
+ * what they can do without. A drop-in may give more. */
 static const char hardening[] = "ProtectSystem=strict\n"
                                 "ProtectHome=yes\n"
                                 "PrivateTmp=yes\n"
@@ -197,8 +199,8 @@ static void add_seconds(Text *t, const char *key, int64_t usec) {
 }
 
 /*
- * A service is started unless a transaction of it is open, and even then when its files are known to be whole: what a power cut left half made is put back
- * first.
+ * A service is started unless a transaction of it is open, and even then when its files are known to be whole: what a
+ * power cut left half made is put back first.
  */
 static void add_head(const Target *t, Text *out) {
         const Value *after = value_path(t->spec, "runtime.unit.after");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan → fence → look → decide → settle. Dying anywhere in here is harmless: everything it knows it read, and everything it does is written first.
+ * scan → fence → look → decide → settle. Dying anywhere in here is harmless: everything it knows it read, and
+ * everything it does is written first.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static int report_result(Value *report, const char *result, Direction direction,
         return taken && value_count(taken) > 0 ? value_set(report, "leftovers", TAKE_PTR(taken), err) : 0;
 }
 
-/* ---- A person's decision -------------------------------------------------------------------------------------------------- */
+/* ---- A person's decision ----------------------------------------------------------------------------------------- */
 
 static bool step_is_open(const Trail *t, uint32_t i) {
         const TrailStep *s = &t->steps[i];
@@ -87,7 +88,7 @@ static int resolve(Engine *e, Trail *t, const RecoverRequest *request, Error *er
         return r;
 }
 
-/* ---- The three directions -------------------------------------------------------------------------------------------------- */
+/* ---- The three directions ---------------------------------------------------------------------------------------- */
 
 static void recovery_times(const Trail *t, SettleTimes *ret) {
         int64_t now = clock_wall_usec();
@@ -182,8 +183,8 @@ static int reload_units(Settle *s, Error *err) {
 }
 
 /*
- * What a flow that is put back had enabled is in the start jobs of this boot, which systemd chose before early recovery took the link away. Its mark keeps
- * down what was not told to run.
+ * What a flow that is put back had enabled is in the start jobs of this boot, which systemd chose before early recovery
+ * took the link away. Its mark keeps down what was not told to run.
  */
 static int mark_early(Settle *s, Error *err) {
         _cleanup_(value_freep) Value *row = NULL;
@@ -243,7 +244,8 @@ static int settle_in(Engine *e, Trail *t, const RecoverRequest *request, Directi
         return q < 0 ? q : r;
 }
 
-/* What the trail says of a shared thing holds only under that thing's lock: whoever needed it first may have settled those steps. */
+/* What the trail says of a shared thing holds only under that thing's lock: whoever needed it first may have settled
+ * those steps. */
 static int load_locked(Engine *e, uint64_t tx, const RecoverRequest *request, Trail **ret, Error *err) {
         _cleanup_(trail_freep) Trail *t = NULL;
         int r = trail_load(e->journal, e->host_key, tx, &t, err), taken = 0;
@@ -304,7 +306,7 @@ int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **re
         return r;
 }
 
-/* ---- Open transactions ------------------------------------------------------------------------------------------------------- */
+/* ---- Open transactions ------------------------------------------------------------------------------------------- */
 
 int recover_service(Engine *e, const char *service, Value *reports, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;
@@ -357,7 +359,7 @@ static int recover_one(Engine *e, const Value *row, const RecoverRequest *reques
         return q < 0 ? q : r;
 }
 
-/* ---- After a reboot ------------------------------------------------------------------------------------------------------------ */
+/* ---- After a reboot ---------------------------------------------------------------------------------------------- */
 
 /* What is half way is not started by itself; a person may. */
 static int refuse_open(Engine *e, const char *service, Error *err) {
@@ -365,7 +367,8 @@ static int refuse_open(Engine *e, const char *service, Error *err) {
         return r == 1 ? error_set(err, -EBUSY, ERR_ON_HOLD, NULL, "it is on hold, and is not started") : r;
 }
 
-/* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself is left as it is. */
+/* What was last told to run, and does not because the machine stopped under it, is started; what crashed by itself
+ * is left as it is. */
 static int start_after_boot(Engine *e, Value *started, Value *down, Error *err) {
         _cleanup_(value_freep) Value *rows = NULL;
         _cleanup_free_ char *asked = TAKE_PTR(e->request_id); /* the id of `recover`, not of these starts */
@@ -431,7 +434,8 @@ static int recover_stage(Engine *e, const RecoverRequest *request, Recovered *x,
         return r == 0 && is_all ? mark_sweep(e, err) : r;
 }
 
-/* A notification is no step of a transaction: many of them are behind it. It is tried as often as each of them would be. */
+/* A notification is no step of a transaction: many of them are behind it. It is tried as often as each of them would
+ * be. */
 static void send(Engine *e, const Value *message) {
         Host host = engine_host(e, (uint64_t)value_get_int(message, "tx", 0), 0, false);
         Error why = ERROR_INIT;

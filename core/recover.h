@@ -5,8 +5,8 @@
 #include "core/settle.h"
 
 /*
- * Settles one open transaction. *ret_report: {tx, service, flow, from, to, direction, result, steps, leftovers}. 0 settled, SETTLE_STAYS on hold, negative: the
- * journal could not be written (or the transaction could not be read).
+ * Settles one open transaction. *ret_report: {tx, service, flow, from, to, direction, result, steps, leftovers}. 0
+ * settled, SETTLE_STAYS on hold, negative: the journal could not be written (or the transaction could not be read).
  */
 int recover_tx(Engine *e, uint64_t tx, const RecoverRequest *request, Value **ret_report, Error *err);
 

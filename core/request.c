@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a request to its outcome: lock, settle what died, choose, plan, run. When something that was chosen is taken between looking and
- * claiming, everything is put away and chosen again.
+ * From a request to its outcome: lock, settle what died, choose, plan, run. When something that was chosen is taken
+ * between looking and claiming, everything is put away and chosen again.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static const char *request_service(const Request *request) {
         return request->spec ? value_get_text(request->spec, "name") : request->service;
 }
 
-/* ---- Plan --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
 /* Runs, or is wanted to, exactly as asked: start of what runs, stop of what is stopped. */
 static bool is_as_asked(const Target *t, RequestKind kind) {
@@ -97,7 +97,8 @@ int engine_plan(Engine *e, const Request *request, Value **ret, Error *err) {
         _cleanup_(plan_freep) Plan *plan = NULL;
         const char *result = NULL;
         int r = check_name(request, err);
-        /* What is sealed is compared by keyed digests. Without the key there is nothing sealed, or the flow itself will say so. */
+        /* What is sealed is compared by keyed digests. Without the key there is nothing sealed, or the flow itself
+         * will say so. */
         if (r == 0 && !e->host_key)
                 (void)secrets_host_key(e->root, false, &e->host_key, NULL);
         if (r == 0)
@@ -113,7 +114,7 @@ int engine_plan(Engine *e, const Request *request, Value **ret, Error *err) {
         return r;
 }
 
-/* ---- Before ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Before ------------------------------------------------------------------------------------------------------ */
 
 static int history_of_request(Engine *e, const Value *row, Value **ret, Error *err) {
         char key[ROW_KEY_MAX];
@@ -184,7 +185,7 @@ static int settle_dead(Engine *e, const Request *request, Value **ret_reports, E
         return r;
 }
 
-/* ---- Run ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Run --------------------------------------------------------------------------------------------------------- */
 
 static int run_plan(Engine *e, Target *t, Plan *plan, Value **ret, Error *err) {
         _cleanup_txn_result_ TxnResult result = {0};

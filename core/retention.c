@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CHECKPOINT is costly (the whole journal is verified before anything is dropped), so it waits until a quarter more
- * than is kept has gathered. It is made from the rows inside of its own write: what another flow commits meanwhile is in
- * it or behind it, never lost.
+ * than is kept has gathered. It is made from the rows inside of its own write: what another flow commits meanwhile is
+ * in it or behind it, never lost.
  */
 #include <errno.h>
 #include <string.h>

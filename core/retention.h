@@ -4,5 +4,6 @@
 
 #include "core/engine_state.h"
 
-/* Drops what is beyond retention.transactions, when enough has gathered; cheap otherwise. Never past the BEGIN of an open transaction. */
+/* Drops what is beyond retention.transactions, when enough has gathered; cheap otherwise. Never past the BEGIN of an
+ * open transaction. */
 int retention_run(Engine *e, Error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client's Connection header ends here: passed on, it could name headers that the program would then never see. The variable is set in the server block, where
- * `if` has no effect but its own.
+ * A client's Connection header ends here: passed on, it could name headers that the program would then never see. The
+ * variable is set in the server block, where `if` has no effect but its own.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #define LABEL_MAX 63
 #define PATH_MAX_SIZE 200
 
-/* ---- What may be written ----------------------------------------------------------------------------------------------------- */
+/* ---- What may be written ----------------------------------------------------------------------------------------- */
 
 static bool label_is_valid(const char *label, size_t n) {
         if (n == 0 || n > LABEL_MAX || label[0] == '-' || label[n - 1] == '-')
@@ -119,7 +119,7 @@ static int route_check(const Route *r, Error *err) {
         return 0;
 }
 
-/* ---- What is written ----------------------------------------------------------------------------------------------------------- */
+/* ---- What is written --------------------------------------------------------------------------------------------- */
 
 static void add_location(Text *t, const Route *r, const char *match, const char *path, const char *slash) {
         text_addf(t, "        location %s\"%s%s\" {\n", match, path, slash);

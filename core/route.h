@@ -2,8 +2,8 @@
 /*
  * Route: how a service is reached from outside, and what that is in nginx's language.
  *
- * What stands in a configuration file comes from a person: it is held to a few characters when it is read, and refused once more where it is written. Nothing
- * here knows the host.
+ * What stands in a configuration file comes from a person: it is held to a few characters when it is read, and refused
+ * once more where it is written. Nothing here knows the host.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ typedef struct Route {
         const char *additions;       /* absolute directory of files that the operator writes */
 } Route;
 
-/* -EINVAL, ERR_SPEC. A host is a DNS name with a dot in it, perhaps with "*." in front; a path begins with a slash and ends without. */
+/* -EINVAL, ERR_SPEC. A host is a DNS name with a dot in it, perhaps with "*." in front; a path begins with a slash
+ * and ends without. */
 int route_host_check(const char *host, Error *err);
 int route_path_check(const char *path, Error *err);
 /* Addresses with spaces between them? */

@@ -118,7 +118,8 @@ static int apply_end(JournalWrite *w, const Record *record, const Value *body, E
         return rows_put(w, value_get(body, "rows"), err);
 }
 
-/* Each names the transaction that wrote it, whose key opens its secrets. When BEGIN and COMMIT go in together, only the record knows its number. */
+/* Each names the transaction that wrote it, whose key opens its secrets. When BEGIN and COMMIT go in together, only
+ * the record knows its number. */
 static int apply_commit(JournalWrite *w, const Record *record, const Value *body, Error *err) {
         _cleanup_(value_freep) Value *rows =
                 value_get(body, "rows") ? value_copy(value_get(body, "rows")) : value_new_map();
@@ -205,7 +206,7 @@ int rows_fold(JournalWrite *w, const Record *record, void *userdata, Error *err)
         return r < 0 ? r : rows_apply(w, record, body, err);
 }
 
-/* ---- COMMIT --------------------------------------------------------------------------------------------------------------- */
+/* ---- COMMIT ------------------------------------------------------------------------------------------------------ */
 
 static bool group_has_failed(const Trail *t, const char *name) {
         for (size_t i = 0; i < t->plan->n_groups; i++)

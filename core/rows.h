@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows: what the journal's records add up to. One function derives them, when a record is written and when rows are rebuilt, so the two cannot differ.
+ * Rows: what the journal's records add up to. One function derives them, when a record is written and when rows are
+ * rebuilt, so the two cannot differ.
  *
  *   open/<tx>                transaction without END: {service, flow, claims, tx}
  *   claim/<row key>          {tx, service}: held by an open transaction; becomes the row itself at COMMIT, vanishes at END

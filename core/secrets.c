@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host key is a file of 32 bytes; it is made before the journal, so a journal without its key is a loss that is reported, never papered over. */
+/* The host key is a file of 32 bytes; it is made before the journal, so a journal without its key is a loss that is
+ * reported, never papered over. */
 #include <errno.h>
 #include <string.h>
 
@@ -89,7 +90,7 @@ int secrets_tx_key(Journal *j, const SealKey *host_key, uint64_t tx, SealKey **r
         return seal_unwrap(host_key, wrapped, size, ret, err);
 }
 
-/* ---- Hiding --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Hiding ------------------------------------------------------------------------------------------------------ */
 
 enum { HIDDEN_MIN = 6 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every function here may be interrupted at any instruction and called again by another process: state lives in the journal and on the host only.
+ * Every function here may be interrupted at any instruction and called again by another process: state lives in the
+ * journal and on the host only.
  */
 #include <assert.h>
 #include <errno.h>
@@ -61,14 +62,15 @@ int settle_look(Engine *e, const Trail *t, Verdict *ret, Error *err) {
         return 0;
 }
 
-/* ---- Back ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Back -------------------------------------------------------------------------------------------------------- */
 
 static int write_undone(Settle *s, uint32_t i, Error *err) {
         s->n_settled++;
         return ledger_write(s->engine, s->trail, RECORD_UNDONE, i, NULL, err);
 }
 
-/* The same reason is written once: a timer that tries again must not fill the journal. Its attempts then count up to a hold. */
+/* The same reason is written once: a timer that tries again must not fill the journal. Its attempts then count up to
+ * a hold. */
 static int stuck(Settle *s, uint32_t i, const Error *why, Error *err) {
         const TrailStep *step = &s->trail->steps[i];
         int r = leftover(s, i, VERDICT_STUCK, why->message, err);
@@ -78,8 +80,8 @@ static int stuck(Settle *s, uint32_t i, const Error *why, Error *err) {
 }
 
 /*
- * Putting it back may start the unit, and the unit asks whether the files are whole: those behind the step are. Undoing what was paid starts nothing, nor does
- * a route; both have files in front of them that are still to be put back.
+ * Putting it back may start the unit, and the unit asks whether the files are whole: those behind the step are. Undoing
+ * what was paid starts nothing, nor does a route; both have files in front of them that are still to be put back.
  */
 static bool may_start(const Step *step) {
         return step->manager->reach == REACH_VOLATILE && step->debt != DEBT_PAY && step->group == 0;
@@ -187,7 +189,7 @@ int settle_reverse(Settle *s, uint32_t group, Error *err) {
         return value_count(s->leftovers) > before ? SETTLE_STAYS : 0;
 }
 
-/* ---- Forward -------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 static int finished_body(const char *warning, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *body = value_new_map();
@@ -305,7 +307,7 @@ int settle_tidy(Settle *s, Error *err) {
         return r;
 }
 
-/* ---- END ------------------------------------------------------------------------------------------------------------------- */
+/* ---- END --------------------------------------------------------------------------------------------------------- */
 
 static int history_row(const Settle *s, const char *result, const SettleTimes *times, Value **ret, Error *err) {
         const Trail *t = s->trail;
@@ -361,7 +363,8 @@ static int add_finished(Ledger *l, Error *err) {
         return r;
 }
 
-/* The version that was not healthy is held: a timer must not try it again every night. Whoever writes END writes this, also after a crash. */
+/* The version that was not healthy is held: a timer must not try it again every night. Whoever writes END writes
+ * this, also after a crash. */
 static int held_row(const Trail *t, Value *rows, Error *err) {
         const Plan *p = t->plan;
         char key[ROW_KEY_MAX];

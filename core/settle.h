@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settle: bring an open transaction to its end, back or forward. The living process that failed and the recovery after a crash use the same functions; the
- * only differences are that recovery counts its attempts (RECOVER) and ends what the dead process left (fence).
+ * Settle: bring an open transaction to its end, back or forward. The living process that failed and the recovery after
+ * a crash use the same functions; the only differences are that recovery counts its attempts (RECOVER) and ends what
+ * the dead process left (fence).
  *
  * Results: 0 all settled · SETTLE_STAYS something is left (listed) · negative: the journal could not be written; stop.
  */
@@ -25,7 +26,8 @@ typedef struct Settle {
 /* The ABORT of a transaction whose process died. */
 int settle_abort(Settle *s, Error *err);
 
-/* Puts back every step with an intent, last first; with `group` > 0 only that group's. Foreign, failing or unreachable steps stay, with all they stand on. */
+/* Puts back every step with an intent, last first; with `group` > 0 only that group's. Foreign, failing or
+ * unreachable steps stay, with all they stand on. */
 int settle_reverse(Settle *s, uint32_t group, Error *err);
 
 /* Does the finish steps: after COMMIT what is left to do, after ABORT what tells people. */
@@ -37,7 +39,8 @@ int settle_try(const Host *host, const Manager *m, const Value *args, int64_t at
 /* Removes what was kept for undoing. A failure is a warning: nothing depends on it. */
 int settle_tidy(Settle *s, Error *err);
 
-/* Writes END with the history row (result, durations) and, when the flow failed on health, the held version; then moves the anchor. Only when trail_is_settled(). */
+/* Writes END with the history row (result, durations) and, when the flow failed on health, the held version; then
+ * moves the anchor. Only when trail_is_settled(). */
 typedef struct SettleTimes {
         uint64_t duration_usec, exposure_usec, downtime_usec;
 } SettleTimes;

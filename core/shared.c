@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the trail before the lock is held would be reading what its owner may still be writing; so it is read under the lock, always. */
+/* Reading the trail before the lock is held would be reading what its owner may still be writing; so it is read
+ * under the lock, always. */
 #include <errno.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ static int lock_thing(Engine *e, int index, const Host *host, uint64_t wait_usec
         return mutant_is("no-shared-lock") ? 0 : lock_wait(e, lock, host, wait_usec, &e->shared[index], err);
 }
 
-/* ---- What the dead left -------------------------------------------------------------------------------------------------------- */
+/* ---- What the dead left ------------------------------------------------------------------------------------------ */
 
 static int on_hold(const Trail *t, const Value *leftovers, const char *name, Error *err) {
         const Value *first = value_at(leftovers, 0);
@@ -75,7 +76,8 @@ static int on_hold(const Trail *t, const Value *leftovers, const char *name, Err
                          value_get_text_or(first, "why", "it stays"));
 }
 
-/* A group that has failed is put back alone; a flow that would go on behind it still can. Otherwise the whole goes back from here on. */
+/* A group that has failed is put back alone; a flow that would go on behind it still can. Otherwise the whole goes
+ * back from here on. */
 static int settle_group(Settle *s, uint32_t group, Error *err) {
         int r = 0;
         if (s->trail->phase == TX_OPEN && !s->trail->groups[group - 1].is_failed)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a tree of texts to the normalised map, by the table in spec_keys.c: keys are checked as they were written, values are read in the table's
- * order, so that the result does not depend on how it was written. What involves several keys at once is checked after that, by spec_check.c.
+ * From a tree of texts to the normalised map, by the table in spec_keys.c: keys are checked as they were written,
+ * values are read in the table's order, so that the result does not depend on how it was written. What involves several
+ * keys at once is checked after that, by spec_check.c.
  */
 #include <assert.h>
 #include <ctype.h>
@@ -21,7 +22,7 @@
 #define SPEC_KEYS_MAX 64
 #define SPEC_ITEMS_MAX 1000
 
-/* ---- Maps by table ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Maps by table ----------------------------------------------------------------------------------------------- */
 
 /* Of a key that was written a level too high: the map it belongs into; NULL: none has it. */
 static const char *map_of_key(const SpecKey *keys, const char *name) {
@@ -132,7 +133,7 @@ static int read_key(const SpecNode *node, const SpecKey *key, const SpecDefault 
         return value_set(map, key->to ? key->to : key->name, TAKE_PTR(v), err);
 }
 
-/* ---- Maps and lists ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Maps and lists ---------------------------------------------------------------------------------------------- */
 
 static int read_keys(const SpecNode *node, const SpecKey *keys, const SpecDefault *defaults, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *map = value_new_map();
@@ -234,7 +235,7 @@ static int read_value(const SpecNode *node, const SpecKey *key, Value **ret, Err
         return key->type == SPEC_LIST ? read_list(node, key, ret, err) : spec_read_scalar(node, key, ret, err);
 }
 
-/* ---- The whole ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static int check_format(const SpecNode *node, bool is_required, Error *err) {
         static const char hint[] = "The first line of a spec is: pawl: " SPEC_FORMAT;
@@ -339,7 +340,7 @@ int spec_load_trusted(const char *path, Value **ret, Error *err) {
         return load(path, true, ret, err);
 }
 
-/* ---- From a tree --------------------------------------------------------------------------------------------------------------------- */
+/* ---- From a tree ------------------------------------------------------------------------------------------------- */
 
 static int text_of(const Value *raw, const char *origin, Value **ret, Error *err);
 
@@ -392,7 +393,7 @@ int spec_from_value(const Value *raw, const char *origin, const char *directory,
         return read_spec(&node, NULL, ret, err);
 }
 
-/* ---- Hash and names ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Hash and names ---------------------------------------------------------------------------------------------- */
 
 int spec_hash(const Value *spec, char ret[static 17], Error *err) {
         _cleanup_free_ uint8_t *data = NULL;

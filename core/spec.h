@@ -2,11 +2,12 @@
 /*
  * Spec: what a service should be, in one normalised form, whichever way it was written.
  *
- * A spec comes from YAML, from command-line flags, or from an HTTP body; all three become the same Value map, checked by one table of
- * keys (spec_keys.c). Scalars are typed by the table, not by their look: `version: 1.10` is the text "1.10".
- * Shorthands are spelled out (`source: ./x` → {type: path, path: /abs/x}), defaults are filled in, durations become *_usec, sizes bytes, so that equal
- * meaning gives equal trees and one hash. Unknown and duplicate keys, wrong types, values out of range: ERR_SPEC with "file:line:column: " in front
- * and "did you mean" behind; keys that a later pawl will know: ERR_NOT_SUPPORTED.
+ * A spec comes from YAML, from command-line flags, or from an HTTP body; all three become the same Value map, checked
+ * by one table of keys (spec_keys.c). Scalars are typed by the table, not by their look: `version: 1.10` is the text
+ * "1.10". Shorthands are spelled out (`source: ./x` → {type: path, path: /abs/x}), defaults are filled in, durations
+ * become *_usec, sizes bytes, so that equal meaning gives equal trees and one hash. Unknown and duplicate keys, wrong
+ * types, values out of range: ERR_SPEC with "file:line:column: " in front and "did you mean" behind; keys that a later
+ * pawl will know: ERR_NOT_SUPPORTED.
  *
  * The normalised map (keys absent when they say nothing):
  *   name            text, the service
@@ -38,18 +39,21 @@
 #define SERVICE_NAME_MAX 26
 
 /*
- * Reads one spec from text. `file` names it in errors and gives the default name ("web.yaml" → web) and, with `directory` (absolute), the base of relative paths.
+ * Reads one spec from text. `file` names it in errors and gives the default name ("web.yaml" → web) and, with
+ * `directory` (absolute), the base of relative paths.
  */
 int spec_parse(const char *text, size_t size, const char *file, const char *directory, Value **ret, Error *err);
 /* Reads a file; relative paths inside are relative to its directory. */
 int spec_load(const char *path, Value **ret, Error *err);
-/* The same, of a file that is applied without being named: ERR_SPEC where root would obey what others may have written. */
+/* The same, of a file that is applied without being named: ERR_SPEC where root would obey what others may have
+ * written. */
 int spec_load_trusted(const char *path, Value **ret, Error *err);
-/* The same checks and normalisation for a tree that did not come from a file (flags, HTTP); `origin` names it in errors ("--env", "body"). Takes raw
- * text scalars as YAML would give them. */
+/* The same checks and normalisation for a tree that did not come from a file (flags, HTTP); `origin` names it in
+ * errors ("--env", "body"). Takes raw text scalars as YAML would give them. */
 int spec_from_value(const Value *raw, const char *origin, const char *directory, Value **ret, Error *err);
 
-/* First 16 hex digits of SHA-256 over the deterministic encoding of the normalised map (open secrets are an error: a spec has none). ret holds 17 bytes. */
+/* First 16 hex digits of SHA-256 over the deterministic encoding of the normalised map (open secrets are an error: a
+ * spec has none). ret holds 17 bytes. */
 int spec_hash(const Value *spec, char ret[static 17], Error *err);
 
 /* Service name: ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$, no "--", 1..26 characters. -EINVAL, ERR_SPEC with the rule. */

@@ -9,7 +9,7 @@
 
 #define HEALTH_STATUS_DEFAULT 200
 
-/* ---- Maps ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Maps -------------------------------------------------------------------------------------------------------- */
 
 typedef struct SourceKind {
         const char *type, *needs, *takes;
@@ -240,9 +240,10 @@ int spec_check_map(const SpecNode *node, const SpecKey *key, Value *map, Error *
         return 0;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-/* A worker does not listen, so that nobody can ask it: it is looked at three times, one second apart, and must live each time. */
+/* A worker does not listen, so that nobody can ask it: it is looked at three times, one second apart, and must live
+ * each time. */
 static int finish_worker(const SpecNode *node, Value *spec, Error *err) {
         SpecNode port = spec_get(node, "port"), health = spec_get(node, "health");
         const char *type = value_get_text_or(value_get(spec, "health"), "type", "");

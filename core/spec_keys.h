@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys of a spec: one table says what may be written, of which type, in which range, what it means when it is left out, and what it is for.
- * Reading, normalising, errors and `pawl help spec` are made from it.
+ * The keys of a spec: one table says what may be written, of which type, in which range, what it means when it is left
+ * out, and what it is for. Reading, normalising, errors and `pawl help spec` are made from it.
  */
 #pragma once
 

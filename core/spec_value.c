@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every type is one row: how it is described in an error, and how its text becomes a value. A scalar comes as the text that was written, so that
- * `version: 1.10` is not a number.
+ * Every type is one row: how it is described in an error, and how its text becomes a value. A scalar comes as the text
+ * that was written, so that `version: 1.10` is not a number.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "core/spec.h"
 #include "core/spec_value.h"
 
-/* ---- From a text to a value ------------------------------------------------------------------------------------------------------- */
+/* ---- From a text to a value -------------------------------------------------------------------------------------- */
 
 /* Each returns 0, or 1 when the text is not of the type: the caller says so. */
 typedef int (*ReadText)(const SpecNode *node, const SpecKey *key, const char *text, Value **ret, Error *err);
@@ -224,7 +224,8 @@ static int check_places(const SpecNode *node, const char *text, Error *err) {
         return 0;
 }
 
-/* A line of a unit file has no quotes around it: what stands at its end belongs to it or not, and a backslash joins the next one. */
+/* A line of a unit file has no quotes around it: what stands at its end belongs to it or not, and a backslash joins
+ * the next one. */
 static bool is_line_of_unit(const char *text) {
         size_t n = strlen(text);
         return n > 0 && !strchr(" \t\\", text[n - 1]) && !strpbrk(text, "\n\r");
@@ -311,7 +312,7 @@ static int read_choice(const SpecNode *node, const SpecKey *key, const char *tex
         return spec_words_have(key->choices, text) ? give(value_new_text(text), ret, err) : 1;
 }
 
-/* ---- Lists and maps of scalars ------------------------------------------------------------------------------------------------------ */
+/* ---- Lists and maps of scalars ----------------------------------------------------------------------------------- */
 
 static int read_argv(const SpecNode *node, const SpecKey *key, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *list = value_new_array();
@@ -369,7 +370,7 @@ static int read_env(const SpecNode *node, const SpecKey *key, Value **ret, Error
         return r;
 }
 
-/* ---- The rows ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- The rows ---------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct {

@@ -32,7 +32,7 @@ void target_done(Target *t) {
         fd_close(&t->prefetched.fd);
 }
 
-/* ---- Port ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Port -------------------------------------------------------------------------------------------------------- */
 
 /* 1: by another service; 0: by none. What cannot be looked at is not free. */
 static int port_is_claimed(Engine *e, int64_t port, const char *service, Error *err) {
@@ -93,7 +93,7 @@ static int choose_port(Target *t, Error *err) {
                          "port %lld belongs to another service", (long long)fixed);
 }
 
-/* ---- What runs, and what is old ---------------------------------------------------------------------------------------------------------- */
+/* ---- What runs, and what is old ---------------------------------------------------------------------------------- */
 
 static int release_newest_first(const void *a, const void *b) {
         const Value *const *x = a, *const *y = b;
@@ -136,7 +136,7 @@ static int choose_prune(Target *t, Error *err) {
         return r;
 }
 
-/* ---- By request ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- By request -------------------------------------------------------------------------------------------------- */
 
 /* A timer and a spec pass over it. Who asks for this very version is not to take a 0 for an answer. */
 static int held(const Target *t, const Request *request, Error *err) {

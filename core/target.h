@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Target: everything a plan needs to know, chosen: spec, source, version, port, secrets, what runs now. Private to core. */
+/* Target: everything a plan needs to know, chosen: spec, source, version, port, secrets, what runs now. Private to
+ * core. */
 #pragma once
 
 #include "core/recipe.h"

@@ -11,7 +11,8 @@
 
 #define ENV_FILE_MAX (1u << 20)
 
-/* As in env. Not where such a file is read in general: what pawl writes into one may hold what a caller's environment held. */
+/* As in env. Not where such a file is read in general: what pawl writes into one may hold what a caller's
+ * environment held. */
 static int check_env_file(const Target *t, const char *path, Error *err) {
         for (size_t i = 0; i < value_count(t->env_file); i++) {
                 const MapEntry *entry = &t->env_file->map.entries[i];

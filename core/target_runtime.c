@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service stays with the runtime it was first deployed under: nothing could move a running program from one to the other without ending it first. */
+/* A service stays with the runtime it was first deployed under: nothing could move a running program from one to the
+ * other without ending it first. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -17,7 +18,7 @@
 #define UID_FIRST 200
 #define UID_LAST 999
 
-/* ---- The runtime ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The runtime ------------------------------------------------------------------------------------------------- */
 
 static const char *type_of(const Value *spec) {
         return value_get_text_or(value_get(spec, "runtime"), "type", "process");
@@ -101,7 +102,7 @@ int target_look(Target *t, Error *err) {
         return r;
 }
 
-/* ---- The user ------------------------------------------------------------------------------------------------------------------- */
+/* ---- The user ---------------------------------------------------------------------------------------------------- */
 
 static bool number_is_free(const Value *rows, int64_t number) {
         char key[ROW_KEY_MAX];

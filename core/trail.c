@@ -54,7 +54,7 @@ int trail_new(Plan *plan, SealKey *key, Trail **ret, Error *err) {
         return 0;
 }
 
-/* ---- One record at a time ----------------------------------------------------------------------------------------------- */
+/* ---- One record at a time ---------------------------------------------------------------------------------------- */
 
 static int keep_text(char **field, const char *text, Error *err) {
         char *copy = strdup(text ? text : "");
@@ -248,7 +248,7 @@ int trail_note(Trail *t, const Record *record, const Value *body, Error *err) {
         return record->step & STEP_GROUP_BIT ? note_group(t, record, body, err) : note_step(t, record, body, err);
 }
 
-/* ---- Reading back ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading back ------------------------------------------------------------------------------------------------ */
 
 static int trail_begin(const Record *record, SealKey **key, Trail **ret, Error *err) {
         _cleanup_(value_freep) Value *body = NULL;
@@ -298,7 +298,7 @@ int trail_load(Journal *j, const SealKey *host_key, uint64_t tx, Trail **ret, Er
         return 0;
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------------------------- */
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
 
 bool trail_step_is_open(const TrailStep *s) {
         return s->has_intent && !s->is_undone && s->resolution != RESOLUTION_KEEP;

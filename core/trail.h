@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Trail: one transaction read back, and kept up to date while it runs: the same structure whether the process that wrote the records lives or not.
+ * Trail: one transaction read back, and kept up to date while it runs: the same structure whether the process that
+ * wrote the records lives or not.
  */
 #pragma once
 
@@ -63,10 +64,12 @@ static inline void trail_freep(Trail **t) {
 /* From a plan that is about to begin (steps all STEP_NONE); takes the plan and the key. */
 int trail_new(Plan *plan, SealKey *key, Trail **ret, Error *err);
 
-/* From the journal. ERR_NO_TRANSACTION when tx is not the seq of a BEGIN. Without `host_key` secrets stay sealed (for showing). */
+/* From the journal. ERR_NO_TRANSACTION when tx is not the seq of a BEGIN. Without `host_key` secrets stay sealed
+ * (for showing). */
 int trail_load(Journal *j, const SealKey *host_key, uint64_t tx, Trail **ret, Error *err);
 
-/* Notes one record that was just made durable, or read. `body` is the decoded body (secrets open or sealed), borrowed. */
+/* Notes one record that was just made durable, or read. `body` is the decoded body (secrets open or sealed),
+ * borrowed. */
 int trail_note(Trail *t, const Record *record, const Value *body, Error *err);
 
 /* May the step have left something on the host that nobody has settled? */

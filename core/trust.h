@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What root obeys: the configuration, and specs that are applied without being named. Nobody but root may have written them; sudo and sshd ask the same of theirs.
+ * What root obeys: the configuration, and specs that are applied without being named. Nobody but root may have written
+ * them; sudo and sshd ask the same of theirs.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One LMDB commit per step boundary: DONE of one effect and INTENT of the next go in together, BEGIN with the first INTENT, the last
- * DONE with COMMIT. Nothing depends on DONE; it may therefore wait for the next boundary, also across a check.
+ * One LMDB commit per step boundary: DONE of one effect and INTENT of the next go in together, BEGIN with the first
+ * INTENT, the last DONE with COMMIT. Nothing depends on DONE; it may therefore wait for the next boundary, also across
+ * a check.
  */
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +18,7 @@ void txn_result_done(TxnResult *r) {
         r->leftovers = value_free(r->leftovers);
 }
 
-/* ---- One step ------------------------------------------------------------------------------------------------------------- */
+/* ---- One step ---------------------------------------------------------------------------------------------------- */
 
 static void say_step(Txn *x, uint32_t i) {
         _cleanup_free_ char *what = NULL;
@@ -139,7 +140,7 @@ static int run_check(Txn *x, uint32_t i, Error *err) {
         return r;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------------ */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 /* Its manager knows best what is wrong with it. */
 static int reads_otherwise(const Host *host, const Step *step, const TrailStep *ts, Error *err) {
@@ -236,7 +237,8 @@ static int resume_groups(Txn *x, Error *err) {
         return r;
 }
 
-/* A later step was begun, so it was passed; asked again, it could meet our own work: the port is taken by what we started. */
+/* A later step was begun, so it was passed; asked again, it could meet our own work: the port is taken by what we
+ * started. */
 static bool check_was_passed(const Txn *x, uint32_t i) {
         const Plan *p = x->trail->plan;
         for (size_t k = i + 1; p->steps[i].kind == STEP_CHECK && k < p->n_steps; k++)
@@ -265,7 +267,8 @@ static int run_step(Txn *x, uint32_t i, Error *err) {
         return step->kind == STEP_EFFECT ? run_effect(x, i, err) : run_check(x, i, err);
 }
 
-/* Step i of an optional group failed with r. 0: the group is put back, and the flow goes on; what comes back otherwise ends the flow. */
+/* Step i of an optional group failed with r. 0: the group is put back, and the flow goes on; what comes back
+ * otherwise ends the flow. */
 static int go_on_without(Txn *x, uint32_t i, int r, Error *err) {
         uint32_t group = x->trail->plan->steps[i].group;
         bool is_optional = group > 0 && !x->trail->plan->groups[group - 1].is_required;
@@ -348,7 +351,8 @@ int txn_resume(Engine *e, Trail *trail, TxnResult *ret, Error *err) {
         int r = x.is_resumed ? mark_resume(e, trail, err) : 0;
         if (r == 0)
                 r = txn_go(&x, err);
-        /* Where BEGIN may be durable after all, the mark stays; where it is not, the next recovery takes the mark away. */
+        /* Where BEGIN may be durable after all, the mark stays; where it is not, the next recovery takes the mark
+         * away. */
         bool is_undecided = r < 0 && err && err->code == ERR_JOURNAL_IO;
         if (trail->phase == TX_NONE && trail->plan->is_marked && !is_undecided)
                 mark_end(e, trail->plan->service);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transaction: runs a plan forward, each effect between its INTENT and its DONE, to COMMIT; or, when something fails, back.
+ * Transaction: runs a plan forward, each effect between its INTENT and its DONE, to COMMIT; or, when something fails,
+ * back.
  */
 #pragma once
 
@@ -19,8 +20,9 @@ void txn_result_done(TxnResult *r);
 #define TXN_CONFLICT 1 /* something the plan chose was taken meanwhile: plan again; nothing was changed */
 
 /*
- * Takes the plan. 0: committed (leftovers may be listed: finish steps still to do). Negative: `err` is why the flow failed; ret says whether everything was put
- * back (is_ended) or not (leftovers). ERR_JOURNAL_IO: the outcome is unknown, end the process.
+ * Takes the plan. 0: committed (leftovers may be listed: finish steps still to do). Negative: `err` is why the flow
+ * failed; ret says whether everything was put back (is_ended) or not (leftovers). ERR_JOURNAL_IO: the outcome is
+ * unknown, end the process.
  */
 int txn_run(Engine *e, Plan *plan, TxnResult *ret, Error *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A flow that failed, in the process that ran it: of an optional group alone, or of the whole. ABORT or FAILED is durable before the first revert. */
+/* A flow that failed, in the process that ran it: of an optional group alone, or of the whole. ABORT or FAILED is
+ * durable before the first revert. */
 
 #include "core/base/fault.h"
 #include "core/mark.h"
@@ -59,8 +60,8 @@ static int write_abort(Txn *x, uint32_t failed, const Error *why, Error *err) {
 }
 
 /*
- * A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That holds only where no dead process
- * had begun it before.
+ * A step that refused because something is not as captured has, by contract, changed nothing: it is back already. That
+ * holds only where no dead process had begun it before.
  */
 static int refused(Txn *x, uint32_t failed, const Error *why, Error *err) {
         bool is_refused = failed != RECORD_STEP_NONE && why->code == ERR_FOREIGN && x->trail->steps[failed].is_ours;

@@ -30,10 +30,13 @@ int txn_intent_body(const Step *step, const Value *before, Value **ret, Error *e
 Settle txn_settle(Txn *x);
 /* The flow's first step is the one that failed, and the flow goes on: so it begins without it. */
 int txn_begin_alone(Txn *x, Error *err);
-/* An optional group failed: it alone is put back, and the flow goes on behind it. SETTLE_STAYS: that could not be done. */
+/* An optional group failed: it alone is put back, and the flow goes on behind it. SETTLE_STAYS: that could not be
+ * done. */
 int txn_group_failed(Txn *x, uint32_t group, const Error *why, Error *err);
-/* Puts everything back. The reason stays in *err, and r is returned; only a journal that cannot be written replaces it. */
+/* Puts everything back. The reason stays in *err, and r is returned; only a journal that cannot be written replaces
+ * it. */
 int txn_put_back(Txn *x, uint32_t failed, int r, Error *err);
-/* The transaction could not be brought to its END now: that is told, whatever the reason, and recovery goes on with it. Returns r. */
+/* The transaction could not be brought to its END now: that is told, whatever the reason, and recovery goes on with
+ * it. Returns r. */
 int txn_left_open(int r, Error *err);
 void txn_finish_times(Txn *x);

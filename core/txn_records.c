@@ -20,7 +20,8 @@ int txn_add_done(Txn *x, Ledger *l, Error *err) {
         return r < 0 ? r : ledger_add(l, RECORD_DONE, (uint32_t)x->pending, TAKE_PTR(body), err);
 }
 
-/* The re-check of what the plan chose, inside the LMDB transaction that writes BEGIN: nobody can take it between the look and the claim. */
+/* The re-check of what the plan chose, inside the LMDB transaction that writes BEGIN: nobody can take it between the
+ * look and the claim. */
 static int claim_is_free(JournalWrite *w, const Plan *p, const char *claim, Error *err) {
         char key[ROW_KEY_MAX];
         static const char *const prefixes[] = {"", "claim/"};

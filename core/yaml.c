@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From libyaml's events to a Value and its marks. Everything of YAML that can mean more than it shows (anchors, aliases, tags, merge keys,
- * directives) is refused where it stands, so that what was parsed is what a person sees; and every limit is checked before memory is spent.
+ * From libyaml's events to a Value and its marks. Everything of YAML that can mean more than it shows (anchors,
+ * aliases, tags, merge keys, directives) is refused where it stands, so that what was parsed is what a person sees; and
+ * every limit is checked before memory is spent.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -221,7 +222,8 @@ static int read_map(Reader *y, unsigned depth, Value **ret, YamlMark *mark) {
         return r < 0 ? r : check_duplicates(y, *ret, mark);
 }
 
-/* The node that begins with the current event; *ret is freed on failure, the mark's children are left to the owner of the whole tree. */
+/* The node that begins with the current event; *ret is freed on failure, the mark's children are left to the owner
+ * of the whole tree. */
 static int read_node(Reader *y, unsigned depth, Value **ret, YamlMark *mark) {
         _cleanup_(value_freep) Value *v = NULL;
         mark->line = (uint32_t)y->event.start_mark.line + 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML as pawl reads it: block and flow maps and lists, plain and quoted scalars, comments. No anchors, aliases, tags, merge keys, or second
- * document; duplicate keys are errors; at most 16 levels, 100,000 events, 1 MiB. Every scalar is a text (or null when plain and empty or ~): who reads it knows its type.
+ * YAML as pawl reads it: block and flow maps and lists, plain and quoted scalars, comments. No anchors, aliases, tags,
+ * merge keys, or second document; duplicate keys are errors; at most 16 levels, 100,000 events, 1 MiB. Every scalar is
+ * a text (or null when plain and empty or ~): who reads it knows its type.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The example service: answers every HTTP request on 127.0.0.1:$PORT with its version. Built several times, as web-v1, web-v2, ...:
+ * The example service: answers every HTTP request on 127.0.0.1:$PORT with its version. Built several times, as web-v1,
+ * web-v2, ...:
  *
  *   EXAMPLE_VERSION  what it says
  *   EXAMPLE_DELAY    seconds before it listens (a slow start)

@@ -18,7 +18,8 @@ static void must(bool ok) {
                 abort();
 }
 
-/* How deep one is after walking the target from a directory `depth` deep, taking every name for a real directory; -1: outside at some point. */
+/* How deep one is after walking the target from a directory `depth` deep, taking every name for a real directory;
+ * -1: outside at some point. */
 static int walk(int depth, const char *target) {
         for (const char *at = target; *at && depth >= 0;) {
                 size_t n = strcspn(at, "/");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Payloads above the checksum: bytes become a BEGIN body, its plan, its steps' arguments and before-images, and are then read by everything that reads
- * a plan: the same bytes must give the same plan again, and nothing may crash on what a hostile journal could hold.
+ * Payloads above the checksum: bytes become a BEGIN body, its plan, its steps' arguments and before-images, and are
+ * then read by everything that reads a plan: the same bytes must give the same plan again, and nothing may crash on
+ * what a hostile journal could hold.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A forge's reply, from its JSON to the asset that is chosen: whatever is chosen can be the name of a file and be shown. */
+/* A forge's reply, from its JSON to the asset that is chosen: whatever is chosen can be the name of a file and be
+ * shown. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes: whatever a spec and a host configuration say, what is written for nginx has our directives and no others. Hostile bytes are refused or stand between
- * quotes, where nothing ends the quotes and nothing is a variable.
+ * Routes: whatever a spec and a host configuration say, what is written for nginx has our directives and no others.
+ * Hostile bytes are refused or stand between quotes, where nothing ends the quotes and nothing is a variable.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -2,9 +2,9 @@
 /*
  * Stand-in for libFuzzer's driver: feeds files, and the files of folders, to one fuzz target.
  *
- * It replays, so that a corpus is a plain test with any compiler; with --mutate N each input is also tried N times with a
- * few bytes changed, which is a smoke test where there is no libFuzzer and no more. Having been given nothing to feed is a
- * failure: a corpus that was lost must not look like one that passed.
+ * It replays, so that a corpus is a plain test with any compiler; with --mutate N each input is also tried N times with
+ * a few bytes changed, which is a smoke test where there is no libFuzzer and no more. Having been given nothing to feed
+ * is a failure: a corpus that was lost must not look like one that passed.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -9,8 +9,8 @@
  *  - a damaged or missing journal is never reset, deleted or created anew on its own;
  *  - nothing may follow what it may not follow (order table below): a write that would is refused before it is durable.
  *
- * A Journal belongs to one process and one thread. Never fork while it is open and go on using it in the child; a child must
- * exec or _exit. No read transaction outlives the call that opened it.
+ * A Journal belongs to one process and one thread. Never fork while it is open and go on using it in the child; a child
+ * must exec or _exit. No read transaction outlives the call that opened it.
  */
 #pragma once
 
@@ -52,7 +52,7 @@ typedef struct RecordList {
 void record_list_done(RecordList *l);
 #define _cleanup_record_list_ _cleanup_(record_list_done)
 
-/* ---- Order: which record may follow which --------------------------------------------------------------------------- */
+/* ---- Order: which record may follow which ------------------------------------------------------------------------ */
 
 typedef enum TxPhase {
         TX_NONE,
@@ -83,12 +83,12 @@ typedef struct TxOrder {
         size_t n_groups;
 } TxOrder;
 void tx_order_done(TxOrder *o);
-/* Advances by one record, or -EBADMSG with ERR_JOURNAL_DAMAGED (naming the phase, the step's state and the kind) and nothing changed.
- * Group records carry the group's number in `step` with bit 31 set. */
+/* Advances by one record, or -EBADMSG with ERR_JOURNAL_DAMAGED (naming the phase, the step's state and the kind) and
+ * nothing changed. Group records carry the group's number in `step` with bit 31 set. */
 int tx_order_next(TxOrder *o, RecordKind kind, uint32_t step, Error *err);
 #define STEP_GROUP_BIT (1u << 31)
 
-/* ---- Opening --------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Journal Journal;
 
@@ -110,10 +110,12 @@ typedef struct JournalOptions {
 } JournalOptions;
 
 /*
- * Checks both meta pages by hand, lets a forked child verify CRCs and chain from journal.head (whole journal when the head is missing), and only then
- * opens. All rows and keys are checked too, unless journal.verified (beside lock_dir) tells that this very file was verified since this boot began;
- * whoever has checked them, or has written to what was checked, leaves that stamp. Damage: -EBADMSG, ERR_JOURNAL_DAMAGED, and `journal.bad` beside the journal says what and where; the journal stays where it is. While
- * journal.bad exists, JOURNAL_WRITE and JOURNAL_CREATE refuse (exit 7), JOURNAL_READ tries.
+ * Checks both meta pages by hand, lets a forked child verify CRCs and chain from journal.head (whole journal when the
+ * head is missing), and only then opens. All rows and keys are checked too, unless journal.verified (beside lock_dir)
+ * tells that this very file was verified since this boot began; whoever has checked them, or has written to what was
+ * checked, leaves that stamp. Damage: -EBADMSG, ERR_JOURNAL_DAMAGED, and `journal.bad` beside the journal says what and
+ * where; the journal stays where it is. While journal.bad exists, JOURNAL_WRITE and JOURNAL_CREATE refuse (exit 7),
+ * JOURNAL_READ tries.
  */
 /* -ENOENT with err filled (ERR_JOURNAL_MISSING): there was a journal. -EBUSY: this process has it open already. */
 int journal_open(const JournalOptions *options, JournalMode mode, Journal **ret, Error *err);
@@ -136,13 +138,14 @@ typedef struct JournalStat {
 int journal_stat(Journal *j, JournalStat *ret, Error *err);
 const uint8_t *journal_id(const Journal *j); /* 16 bytes: hash of the GENESIS record; borrowed */
 
-/* ---- Reading (each call is its own snapshot; data is copied) ------------------------------------------------------------ */
+/* ---- Reading (each call is its own snapshot; data is copied) ----------------------------------------------------- */
 
 /* One record; -ENOENT quietly. The list then holds one. */
 int journal_get(Journal *j, uint64_t seq, RecordList *ret, Error *err);
 /* All records of one transaction in order; empty list when there is none. */
 int journal_get_tx(Journal *j, uint64_t tx, RecordList *ret, Error *err);
-/* From `from` on, in order, until the callback returns non-zero (returned) or the end (0). The callback must not call the journal. */
+/* From `from` on, in order, until the callback returns non-zero (returned) or the end (0). The callback must not
+ * call the journal. */
 typedef int (*RecordVisit)(const Record *record, void *userdata);
 int journal_scan(Journal *j, uint64_t from, RecordVisit visit, void *userdata, Error *err);
 
@@ -162,7 +165,8 @@ void row_list_done(RowList *l);
 
 /* -ENOENT quietly; else the list holds one. */
 int journal_row(Journal *j, const char *key, RowList *ret, Error *err);
-/* All rows whose key begins with prefix, in key order; with `limit` > 0 the last `limit` of them, newest (greatest key) first. */
+/* All rows whose key begins with prefix, in key order; with `limit` > 0 the last `limit` of them, newest (greatest
+ * key) first. */
 int journal_rows(Journal *j, const char *prefix, size_t limit, RowList *ret, Error *err);
 /* The last `limit` of those whose key is less than `before`, greatest first. */
 int journal_rows_before(Journal *j, const char *prefix, const char *before, size_t limit, RowList *ret, Error *err);
@@ -172,24 +176,27 @@ int journal_row_count(Journal *j, const char *prefix, size_t *ret, Error *err);
 /* Wrapped transaction keys. -ENOENT quietly. */
 int journal_key(Journal *j, uint64_t tx, void **ret, size_t *ret_size, Error *err);
 
-/* ---- Writing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct JournalWrite JournalWrite;
 
-/* Waits for the writer lock, then begins. Room kept for recovery may be used only when `is_recovery`; else -ENOSPC, ERR_JOURNAL_FULL. */
+/* Waits for the writer lock, then begins. Room kept for recovery may be used only when `is_recovery`; else -ENOSPC,
+ * ERR_JOURNAL_FULL. */
 int journal_write_new(Journal *j, bool is_recovery, JournalWrite **ret, Error *err);
 JournalWrite *journal_write_free(JournalWrite *w); /* without commit: nothing happened */
 static inline void journal_write_freep(JournalWrite **w) {
         *w = journal_write_free(*w);
 }
 /*
- * Appends. Of `draft` are read: kind, tx, step, epoch, body. A BEGIN gets its own seq as tx; a later draft of the same write with tx 0 and a kind that
- * needs one gets that BEGIN's (a NOTE without one is the journal's own). *ret_seq may be NULL. Order is checked against what the transaction holds
- * so far; a refusal for order leaves the write usable, any other failure does not: journal_commit then refuses it, and nothing happened.
+ * Appends. Of `draft` are read: kind, tx, step, epoch, body. A BEGIN gets its own seq as tx; a later draft of the same
+ * write with tx 0 and a kind that needs one gets that BEGIN's (a NOTE without one is the journal's own). *ret_seq may
+ * be NULL. Order is checked against what the transaction holds so far; a refusal for order leaves the write usable, any
+ * other failure does not: journal_commit then refuses it, and nothing happened.
  */
 int journal_write_record(JournalWrite *w, const Record *draft, uint64_t *ret_seq, Error *err);
-/* A row's seq is that of the last record this write holds so far: write rows right behind the record that causes them, as a rebuild will.
- * Keys have 1 to 511 bytes. Rows as they will be after this write: reading inside the write sees earlier changes of the same write and no other writer's later ones. */
+/* A row's seq is that of the last record this write holds so far: write rows right behind the record that causes
+ * them, as a rebuild will. Keys have 1 to 511 bytes. Rows as they will be after this write: reading inside the write
+ * sees earlier changes of the same write and no other writer's later ones. */
 int journal_write_row(JournalWrite *w, const char *key, const void *data, size_t size, Error *err);
 int journal_write_row_drop(JournalWrite *w, const char *key, Error *err);
 int journal_write_get_row(JournalWrite *w, const char *key, RowList *ret, Error *err);
@@ -198,35 +205,39 @@ int journal_write_key(JournalWrite *w, uint64_t tx, const void *wrapped, size_t 
                       Error *err); /* tx 0: this write's BEGIN */
 int journal_write_key_drop(JournalWrite *w, uint64_t tx, Error *err);
 /*
- * Makes it durable. Always frees *w. Any failure is ERR_JOURNAL_IO: the outcome is unknown, the Journal refuses everything from then on, and the process
- * must end with exit 75 without another effect.
+ * Makes it durable. Always frees *w. Any failure is ERR_JOURNAL_IO: the outcome is unknown, the Journal refuses
+ * everything from then on, and the process must end with exit 75 without another effect.
  */
 int journal_commit(JournalWrite **w, Error *err);
 
 /*
- * Makes sure that a flow whose plan encodes to `plan_size` can be written to its end, and put back, on a disk that is full from now on:
- * plan × 3 + 1 MiB are free in the file and really allocated. -ENOSPC, ERR_JOURNAL_FULL otherwise, nothing changed.
+ * Makes sure that a flow whose plan encodes to `plan_size` can be written to its end, and put back, on a disk that is
+ * full from now on: plan × 3 + 1 MiB are free in the file and really allocated. -ENOSPC, ERR_JOURNAL_FULL otherwise,
+ * nothing changed.
  */
 int journal_reserve(Journal *j, uint64_t plan_size, Error *err);
 
 /*
- * At END, outside any write: appends records up to the head to segments/ (one barrier) and moves journal.head forward, never past `limit` (the BEGIN of
- * the oldest open transaction - 1, or UINT64_MAX). Under a lock; never backward. A failure is returned but loses nothing: the next call catches up.
+ * At END, outside any write: appends records up to the head to segments/ (one barrier) and moves journal.head forward,
+ * never past `limit` (the BEGIN of the oldest open transaction - 1, or UINT64_MAX). Under a lock; never backward. A
+ * failure is returned but loses nothing: the next call catches up.
  */
 int journal_anchor(Journal *j, uint64_t limit, Error *err);
 
-/* ---- Care --------------------------------------------------------------------------------------------------------------- */
+/* ---- Care -------------------------------------------------------------------------------------------------------- */
 
-/* Drops every record before first_kept (never past the BEGIN of an open transaction: its order could not be told any more), wrapped keys of
- * transactions whose BEGIN goes, and writes CHECKPOINT with `body` (core's: it holds the rows), in one transaction. Segments that hold only dropped
- * records are deleted afterwards. */
+/* Drops every record before first_kept (never past the BEGIN of an open transaction: its order could not be told any
+ * more), wrapped keys of transactions whose BEGIN goes, and writes CHECKPOINT with `body` (core's: it holds the
+ * rows), in one transaction. Segments that hold only dropped records are deleted afterwards. */
 int journal_checkpoint(Journal *j, uint64_t first_kept, const void *body, size_t n_body, Error *err);
 
-/* The same where the body depends on rows: both callbacks are called inside of the transaction, so no other writer comes between. */
+/* The same where the body depends on rows: both callbacks are called inside of the transaction, so no other writer
+ * comes between. */
 typedef struct JournalCheckpoint {
         /* Before anything is dropped. May drop rows through `w`. *ret is malloc'ed, freed by the journal. */
         int (*make_body)(JournalWrite *w, void **ret, size_t *ret_size, void *userdata, Error *err);
-        /* May the wrapped key of this transaction, whose BEGIN is dropped or was dropped before, not go yet? NULL: none stays. Asked after make_body. */
+        /* May the wrapped key of this transaction, whose BEGIN is dropped or was dropped before, not go yet? NULL:
+         * none stays. Asked after make_body. */
         bool (*keeps_key)(uint64_t tx, void *userdata);
         void *userdata;
 } JournalCheckpoint;
@@ -240,18 +251,21 @@ typedef struct JournalReport {
         char problem[256]; /* "" when sound */
         bool anchor_found;
 } JournalReport;
-/* The whole journal, by a forked child, without opening it here: usable on a damaged one. 0 and a report (sound or not), or negative when it could not look. */
+/* The whole journal, by a forked child, without opening it here: usable on a damaged one. 0 and a report (sound or
+ * not), or negative when it could not look. */
 int journal_verify(const JournalOptions *options, JournalReport *ret, Error *err);
 
-/* Replaces all rows in one transaction: drops them, then calls `fold` for each record in order, which writes rows through journal_write_row. */
+/* Replaces all rows in one transaction: drops them, then calls `fold` for each record in order, which writes rows
+ * through journal_write_row. */
 typedef int (*RecordFold)(JournalWrite *w, const Record *record, void *userdata, Error *err);
 int journal_rebuild(Journal *j, RecordFold fold, void *userdata, Error *err);
 
 /*
- * Builds a new journal aside from what still checks (the environment as far as it reads, then segments/), ends it with REPAIR (body made by `make_body` from
- * the lost range), and exchanges it with the damaged one, which stays beside it as journal.damaged-<n>. Rows are rebuilt by `fold`.
- * journal.bad is there from before the first change to behind the last, so that one that died is known and is done again. The anchor stands before
- * the oldest transaction without END. Nothing to repair is 1.
+ * Builds a new journal aside from what still checks (the environment as far as it reads, then segments/), ends it with
+ * REPAIR (body made by `make_body` from the lost range), and exchanges it with the damaged one, which stays beside it
+ * as journal.damaged-<n>. Rows are rebuilt by `fold`. journal.bad is there from before the first change to behind the
+ * last, so that one that died is known and is done again. The anchor stands before the oldest transaction without END.
+ * Nothing to repair is 1.
  */
 typedef struct JournalLoss {
         uint64_t from, to; /* numbers that are given up; to = from - 1: none */

@@ -285,7 +285,8 @@ static int put_in_place(const JournalOptions *o, const Anchor *anchor, Error *er
         return r < 0 ? r : fs_unlink_durably(o->root, bad, err);
 }
 
-/* The anchor is never past the BEGIN of a transaction that has not ended: what it has passed, reading holds to have ended. */
+/* The anchor is never past the BEGIN of a transaction that has not ended: what it has passed, reading holds to have
+ * ended. */
 static Anchor anchor_for(const Repair *p, const JournalReport *report) {
         Anchor head = {.seq = report->head_seq};
         memcpy(head.hash, report->head_hash, sizeof(head.hash));
@@ -332,7 +333,8 @@ static int mark(const JournalOptions *o, const char *bad, const JournalReport *r
         return fs_exists(o->root, bad) ? 0 : fs_replace_durably(o->root, bad, text, strlen(text), 0600, err);
 }
 
-/* A repair that died behind the exchange has left the anchor of the damaged journal, which may be past what is open in this one. */
+/* A repair that died behind the exchange has left the anchor of the damaged journal, which may be past what is open
+ * in this one. */
 static int unmark(const JournalOptions *o, const char *bad, Error *err) {
         _cleanup_free_ char *anchor = journal_name(o, "journal.head");
         if (!anchor)

@@ -3,8 +3,8 @@
  * journal.verified: which data.mdb was last seen sound in full, so that the next opening need not read all of it again.
  *
  * What tells one state of the file from another is its inode, size, times and meta pages: every write to a file moves
- * its ctime, and nobody but the kernel sets that. A kernel's times may stand still for a tick, though: a state counts as
- * settled only when the clock they are taken from has moved on, as a later change could look like no change before.
+ * its ctime, and nobody but the kernel sets that. A kernel's times may stand still for a tick, though: a state counts
+ * as settled only when the clock they are taken from has moved on, as a later change could look like no change before.
  *
  * Nothing depends on the stamp: without it, or with one that does not match, everything is checked. So it is never
  * synced, and a failure to write it is none.

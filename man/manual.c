@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A filter, run while building: copies a page of the manual and puts in, for a line "@commands@" and its like, what the program's own tables say. So a page
- * cannot forget a flag. It reads the tables of cli and core, and is no part of the program.
+ * A filter, run while building: copies a page of the manual and puts in, for a line "@commands@" and its like, what the
+ * program's own tables say. So a page cannot forget a flag. It reads the tables of cli and core, and is no part of the
+ * program.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See archive.h. libarchive only decodes here: names, modes and links are judged and made by us, never by its own writer.
+ * See archive.h. libarchive only decodes here: names, modes and links are judged and made by us, never by its own
+ * writer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +34,10 @@ static void reading_done(Reading *x) {
         free(x->output);
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-/* libarchive has no limit for what a decoder allocates, so the process gets one while it reads; `old` is what it had before. */
+/* libarchive has no limit for what a decoder allocates, so the process gets one while it reads; `old` is what it had
+ * before. */
 typedef struct MemoryLimit {
         bool is_set;
         struct rlimit old;
@@ -67,7 +69,7 @@ static void memory_limit_done(MemoryLimit *m) {
         m->is_set = false;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static la_ssize_t on_read(struct archive *a, void *userdata, const void **ret) {
         Reading *x = userdata;

@@ -2,9 +2,10 @@
 /*
  * Unpacking: tar (plain, gzip, xz, zstd) and zip, held to archive_policy.h, into a staging directory and nowhere else.
  *
- * Memory: one buffer, plus the decoder's window: 32 KiB for gzip, at most 128 MiB for zstd (libarchive's limit); xz may announce up to
- * 4 GiB. While it reads, the process may therefore have ARCHIVE_MEMORY_MAX more data than before (soft RLIMIT_DATA, put back at the end);
- * an archive that needs more is refused. Not under AddressSanitizer, whose own memory would count, and not without /proc.
+ * Memory: one buffer, plus the decoder's window: 32 KiB for gzip, at most 128 MiB for zstd (libarchive's limit); xz may
+ * announce up to 4 GiB. While it reads, the process may therefore have ARCHIVE_MEMORY_MAX more data than before (soft
+ * RLIMIT_DATA, put back at the end); an archive that needs more is refused. Not under AddressSanitizer, whose own
+ * memory would count, and not without /proc.
  */
 #pragma once
 

@@ -2,8 +2,9 @@
 /*
  * Manager "block": some lines of a file that others write to as well, between two marks.
  *
- * Captured, compared and put back is the block alone. The rest of the file is whatever it is at that moment, and goes through unchanged; the file keeps its mode
- * and owner. What somebody writes between the look and the exchange is met by the exchange and goes back to its place.
+ * Captured, compared and put back is the block alone. The rest of the file is whatever it is at that moment, and goes
+ * through unchanged; the file keeps its mode and owner. What somebody writes between the look and the exchange is met
+ * by the exchange and goes back to its place.
  */
 #include <errno.h>
 #include <string.h>
@@ -120,7 +121,7 @@ static int capture(const Host *host, const Value *args, Value **ret_before, Erro
         return r;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static int compose(const BlockFile *f, const Value *args, const char *content, char **ret, Error *err) {
         _cleanup_free_ char *begin = block_mark("BEGIN", args), *end = block_mark("END", args);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job is followed by its number. When the connection breaks in between, a new one is asked whether that number is still known; if not, the job is over and
- * its result went down with the connection.
+ * A job is followed by its number. When the connection breaks in between, a new one is asked whether that number is
+ * still known; if not, the job is over and its result went down with the connection.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ bool bus_is_there(void) {
         return access("/run/systemd/system", F_OK) == 0;
 }
 
-/* ---- Connection ------------------------------------------------------------------------------------------------------------- */
+/* ---- Connection -------------------------------------------------------------------------------------------------- */
 
 static int open_private(sd_bus **ret) {
         sd_bus *bus = NULL;
@@ -119,7 +119,7 @@ static int bus_connect(const Host *host, Error *err) {
         return unanswered(failed, err);
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct {
@@ -228,7 +228,7 @@ int bus_reset_failed(const Host *host, const char *unit, Error *err) {
         return r == -ENOENT || r == 0 ? 0 : error_set(err, r, why.code, why.hint, "%s", why.message);
 }
 
-/* ---- Jobs ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Jobs -------------------------------------------------------------------------------------------------------- */
 
 typedef struct Job {
         uint32_t id;

@@ -2,9 +2,10 @@
 /*
  * Asking the host's systemd, over D-Bus: the one place that speaks to it.
  *
- * As root over systemd's own socket, which is there from early boot and needs no message bus; else, or when that does not answer, over the system bus. The
- * connection is made by the first call that needs it and made anew when it breaks: systemd closes it when it executes itself anew, a message bus may be
- * restarted. What was on its way then may or may not have been received. Calls that may be repeated are repeated; of a job whose answer was lost the result is
+ * As root over systemd's own socket, which is there from early boot and needs no message bus; else, or when that does
+ * not answer, over the system bus. The connection is made by the first call that needs it and made anew when it breaks:
+ * systemd closes it when it executes itself anew, a message bus may be restarted. What was on its way then may or may
+ * not have been received. Calls that may be repeated are repeated; of a job whose answer was lost the result is
  * BUS_LOST, never a guess: the caller looks at the unit.
  *
  * All calls are about the host itself, whatever host->root is: only managers that are not rootable may use them.
@@ -33,7 +34,8 @@ typedef enum BusVerb { BUS_STOP, BUS_RESTART /* or start */, BUS_VERB_COUNT } Bu
  */
 int bus_job(const Host *host, BusVerb verb, const char *unit, uint64_t timeout_usec, Error *err);
 
-/* Forgets that the unit failed, and how often it was started lately. A unit that is not loaded has nothing to forget: 0. */
+/* Forgets that the unit failed, and how often it was started lately. A unit that is not loaded has nothing to
+ * forget: 0. */
 int bus_reset_failed(const Host *host, const char *unit, Error *err);
 
 /* What systemd says of a unit. Texts are owned, "" where systemd says nothing. */
@@ -57,7 +59,8 @@ int bus_unit(const Host *host, const char *unit, BusUnit *ret, Error *err);
 void bus_unit_done(BusUnit *u);
 #define _cleanup_bus_unit_ _cleanup_(bus_unit_done)
 
-/* How the unit is set up, by the names of systemd: texts, lists of texts, times in microseconds, and lists of command lines (lists of words). */
+/* How the unit is set up, by the names of systemd: texts, lists of texts, times in microseconds, and lists of
+ * command lines (lists of words). */
 int bus_unit_settings(const Host *host, const char *unit, Value **ret, Error *err);
 
 /* Its program runs, or systemd is about to start or end it. */

@@ -232,7 +232,7 @@ void bus_unit_exit_text(const BusUnit *u, char ret[static 64]) {
                 (void)snprintf(ret, 64, "was ended by signal %" PRId32, u->exec_main_status);
 }
 
-/* ---- Settings ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Settings ---------------------------------------------------------------------------------------------------- */
 
 static Value *setting_text(sd_bus_message *m) {
         const char *text;

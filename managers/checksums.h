@@ -8,8 +8,8 @@
 #include "core/base/digest.h"
 
 /*
- * 1: found, lower case; 0: the file does not name it. A name may have folders in front. is_of_it: the file belongs to this name alone, so that a digest
- * without a name is meant. Two different digests for it: -EBADMSG, ERR_CHECKSUM.
+ * 1: found, lower case; 0: the file does not name it. A name may have folders in front. is_of_it: the file belongs to
+ * this name alone, so that a digest without a name is meant. Two different digests for it: -EBADMSG, ERR_CHECKSUM.
  */
 int checksums_find(const char *text, size_t size, const char *name, bool is_of_it, char ret[static DIGEST_HEX_SIZE],
                    Error *err);

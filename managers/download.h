@@ -27,8 +27,10 @@ typedef struct Downloaded {
 void downloaded_done(Downloaded *d);
 #define _cleanup_downloaded_ _cleanup_(downloaded_done)
 
-/* Into fd from its beginning. An answer other than 200 is an error: `could not download "https://h/x": the server answered 404`. */
+/* Into fd from its beginning. An answer other than 200 is an error: `could not download "https://h/x": the server
+ * answered 404`. */
 int download_to_fd(const Host *host, const Download *download, int fd, Downloaded *ret, Error *err);
 
-/* For an answer that is not what was asked for: `could not <doing> "<what>": the server answered 404`. A limit says until when. */
+/* For an answer that is not what was asked for: `could not <doing> "<what>": the server answered 404`. A limit says
+ * until when. */
 int download_refused(const char *doing, const char *what, const HttpReply *reply, Error *err);

@@ -23,7 +23,7 @@ struct Forge {
         char *(*asset_url)(const ForgeRepo *r, const char *tag, const ReleaseAsset *a);
 };
 
-/* ---- Addresses ------------------------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
 /* As one part of a path. */
 static void add_part(Text *t, const char *s) {
@@ -110,7 +110,7 @@ size_t forge_full_list(const Forge *f) {
         return f->full_list;
 }
 
-/* ---- Configuration --------------------------------------------------------------------------------------------------------- */
+/* ---- Configuration ----------------------------------------------------------------------------------------------- */
 
 /* NULL where the host says nothing. Borrowed. */
 static const char *configured(const Host *host, const Forge *f, const char *key) {
@@ -185,7 +185,7 @@ int forge_repo_open(const Host *host, const Value *spec, ForgeRepo *ret, Error *
         return 0;
 }
 
-/* ---- Tokens ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
 /* A line break in it would make a second header. */
 static int check_token(char *token, const char *where, Error *err) {
@@ -263,7 +263,7 @@ int forge_access_init(const Host *host, const Forge *f, const char *url, const c
         return 0;
 }
 
-/* ---- Asking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 static int refused(const ForgeRepo *r, const char *url, const ForgeAccess *access, const HttpReply *reply, Error *err) {
         int q = download_refused("read", url, reply, err);

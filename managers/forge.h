@@ -2,9 +2,9 @@
 /*
  * Forges: GitHub and Gitea (and Forgejo), whose release APIs differ in little: one row each says in what.
  *
- * The host's configuration alone says where GitHub is, what is trusted and whether http will do; a token goes to the configured server and to no other,
- * whatever a spec, a reply or a redirect says. Tokens come from the environment, a systemd credential, or a file; they are read when they are needed and
- * are in no plan.
+ * The host's configuration alone says where GitHub is, what is trusted and whether http will do; a token goes to the
+ * configured server and to no other, whatever a spec, a reply or a redirect says. Tokens come from the environment, a
+ * systemd credential, or a file; they are read when they are needed and are in no plan.
  */
 #pragma once
 
@@ -35,7 +35,8 @@ char *forge_release_url(const ForgeRepo *r, const char *tag);
 char *forge_assets_url(const ForgeRepo *r, int64_t release_id, unsigned page);
 char *forge_asset_url(const ForgeRepo *r, const char *tag, const ReleaseAsset *a);
 
-/* Reads from the API: 0 with status 200 or (etag given) 304; other answers are errors. -ENOENT: 404, with err filled. */
+/* Reads from the API: 0 with status 200 or (etag given) 304; other answers are errors. -ENOENT: 404, with err
+ * filled. */
 int forge_get(const Host *host, const ForgeRepo *r, const char *url, const char *etag, HttpReply *ret, Error *err);
 /* A small asset (checksums, a signature) into memory; -EFBIG beyond max. */
 int forge_read_asset(const Host *host, const ForgeRepo *r, const char *url, size_t max, HttpReply *ret, Error *err);

@@ -3,8 +3,8 @@
  * Check: the service answers.
  *
  * An answer counts only if it comes from the service: on this host the listening socket must belong to its program,
- * that program's session, or its unit's control group. A program that has ended is not waited for. A refused connection to this host costs
- * nothing, so it is tried again soon, and then less soon.
+ * that program's session, or its unit's control group. A program that has ended is not waited for. A refused connection
+ * to this host costs nothing, so it is tried again soon, and then less soon.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,9 @@
 /*
  * The HTTP client.
  *
- * One call of http_request() is up to `attempts` attempts, each of up to HOPS_MAX + 1 hops (redirects are followed by hand, so that every hop
- * is held to the same rules). A download to a sink goes on where the broken one ended, if the server gave something to recognise the content by.
+ * One call of http_request() is up to `attempts` attempts, each of up to HOPS_MAX + 1 hops (redirects are followed by
+ * hand, so that every hop is held to the same rules). A download to a sink goes on where the broken one ended, if the
+ * server gave something to recognise the content by.
  *
  * Whether a request reached the server decides if it may be sent again; http_wire.c says it.
  */
@@ -71,7 +72,7 @@ Http *http_free(Http *h) {
         return NULL;
 }
 
-/* ---- One attempt: hops ----------------------------------------------------------------------------------------------------- */
+/* ---- One attempt: hops ------------------------------------------------------------------------------------------- */
 
 static int check_scheme(const Exchange *x, const char *url, bool is_hop, Error *err) {
         _cleanup_origin_ Origin o = {0};
@@ -147,7 +148,7 @@ static int attempt(Exchange *x, bool *ret_final, Error *err) {
         }
 }
 
-/* ---- The request: attempts ------------------------------------------------------------------------------------------------- */
+/* ---- The request: attempts --------------------------------------------------------------------------------------- */
 
 /* The form of Retry-After with a date would need a clock both sides agree on. At most 30 days. */
 static bool seconds_told(const char *text, uint64_t *ret) {
@@ -238,7 +239,8 @@ static int attempts_run(Exchange *x, Error *err) {
                 if (!is_range_refused && !may_retry(x, r, is_final))
                         return r;
                 n++;
-                /* Getting well further than before is not a failed attempt: a large file over a poor line arrives in the end. */
+                /* Getting well further than before is not a failed attempt: a large file over a poor line arrives in
+                 * the end. */
                 if (r < 0 && x->offset >= x->furthest + x->limits->progress_size && x->validator) {
                         n = 1;
                         x->furthest = x->offset;

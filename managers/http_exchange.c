@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See http_exchange.h. What a server may say is hostile: everything that is kept of it has a limit, and all that is waited for an end. */
+/* See http_exchange.h. What a server may say is hostile: everything that is kept of it has a limit, and all that is
+ * waited for an end. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,7 +95,8 @@ static void window_begin(Exchange *x) {
         x->n_window = 0;
 }
 
-/* libcurl's own limit looks at the speed of the last seconds, so that one burst a minute satisfies it, and counts headers. */
+/* libcurl's own limit looks at the speed of the last seconds, so that one burst a minute satisfies it, and counts
+ * headers. */
 static int check_pace(Exchange *x) {
         uint64_t now = clock_boot_usec();
         if (!x->is_answered)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One http_request() that goes on: what outlives an attempt, and what is done with what comes in the running hop. Private to http*.c.
+ * One http_request() that goes on: what outlives an attempt, and what is done with what comes in the running hop.
+ * Private to http*.c.
  *
- * The three exchange_take_ functions are called while a hop runs; non-zero ends it, and is_restart, is_slow, is_enough or `stop` says why.
+ * The three exchange_take_ functions are called while a hop runs; non-zero ends it, and is_restart, is_slow, is_enough
+ * or `stop` says why.
  */
 #pragma once
 

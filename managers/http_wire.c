@@ -2,8 +2,8 @@
 /*
  * See http_wire.h.
  *
- * "Not sent" is said only when libcurl never came to the point of sending; a request that may not be repeated gets a connection of its own,
- * because libcurl itself repeats on a reused one that turns out dead.
+ * "Not sent" is said only when libcurl never came to the point of sending; a request that may not be repeated gets a
+ * connection of its own, because libcurl itself repeats on a reused one that turns out dead.
  */
 #include <errno.h>
 #include <string.h>
@@ -52,7 +52,7 @@ Wire *wire_free(Wire *w) {
         return NULL;
 }
 
-/* ---- Failing --------------------------------------------------------------------------------------------------------------- */
+/* ---- Failing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Failing {
         CURLcode code;
@@ -111,7 +111,7 @@ static int fail_curl(const Exchange *x, CURLcode code, Error *err) {
         return error_set(err, f->r, code_of(f), hint, "could not %s \"%s\": %s", exchange_doing(x), x->shown, text);
 }
 
-/* ---- Callbacks of a hop ---------------------------------------------------------------------------------------------------- */
+/* ---- Callbacks of a hop ------------------------------------------------------------------------------------------ */
 
 static long status_of(const Exchange *x) {
         long status = 0;
@@ -143,7 +143,7 @@ static int on_progress(void *userdata, curl_off_t total, curl_off_t now, curl_of
         return exchange_take_progress(userdata, total, now) == 0 ? 0 : 1;
 }
 
-/* ---- One hop --------------------------------------------------------------------------------------------------------------- */
+/* ---- One hop ----------------------------------------------------------------------------------------------------- */
 
 static int slist_add(Slist **l, const char *line, Error *err) {
         Slist *longer = line ? curl_slist_append(*l, line) : NULL;

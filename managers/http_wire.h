@@ -10,5 +10,6 @@ static inline void wire_freep(Wire **w) {
         *w = wire_free(*w);
 }
 
-/* One hop. 0: there is a reply, and x->location if it leads on; else the reply's outcome is set. *ret_final: trying again would be no use. */
+/* One hop. 0: there is a reply, and x->location if it leads on; else the reply's outcome is set. *ret_final: trying
+ * again would be no use. */
 int wire_hop(Exchange *x, bool *ret_final, Error *err);

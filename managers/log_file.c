@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines are counted from the end in blocks, so that the last twenty lines of a large file cost one read. The program may write what it
- * likes, also a sparse file of any size: how far is looked back has an end, and what has no line ends counts as lines all the same.
+ * Lines are counted from the end in blocks, so that the last twenty lines of a large file cost one read. The program
+ * may write what it likes, also a sparse file of any size: how far is looked back has an end, and what has no line ends
+ * counts as lines all the same.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +82,8 @@ static int reader_open(const Host *host, const char *path, LogReader *ret, Error
         return 0;
 }
 
-/* Going back through a file: `found` of `wanted` lines begin at `begin`; `run` bytes were seen since the last of them; `left` may be read. */
+/* Going back through a file: `found` of `wanted` lines begin at `begin`; `run` bytes were seen since the last of
+ * them; `left` may be read. */
 typedef struct Back {
         size_t wanted, found, run;
         off_t begin, left;
@@ -130,8 +132,8 @@ static int back_find(const Host *host, const LogReader *l, Back *b, Error *err) 
         return 0;
 }
 
-/* Puts the position to where the last n lines begin (0: all), looking back *left bytes at most; those looked at are taken off. Returns
- * how many lines that are (of 0: nothing certain), or a negative errno. */
+/* Puts the position to where the last n lines begin (0: all), looking back *left bytes at most; those looked at are
+ * taken off. Returns how many lines that are (of 0: nothing certain), or a negative errno. */
 static ssize_t reader_seek(const Host *host, LogReader *l, size_t n, off_t *left, Error *err) {
         char last = '\n';
         off_t size = l->st.st_size;

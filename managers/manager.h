@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Managers: the hands. Each kind of artifact is one Manager; where artifacts come from is a Source; what keeps a program running is a Runtime.
+ * Managers: the hands. Each kind of artifact is one Manager; where artifacts come from is a Source; what keeps a
+ * program running is a Runtime.
  *
- * None of them knows the journal, the engine, or another manager. The engine journals for them: it calls capture, makes the
- * result durable in INTENT, calls apply, and writes DONE. So the contracts below are what crash safety stands on:
+ * None of them knows the journal, the engine, or another manager. The engine journals for them: it calls capture, makes
+ * the result durable in INTENT, calls apply, and writes DONE. So the contracts below are what crash safety stands on:
  *
  *   check    at planning time (and by `doctor` with args NULL): can this work at all? Changes nothing.
  *   capture  read what revert needs. Changes nothing. Its result is the before-image in INTENT.
@@ -16,8 +17,8 @@
  *   tidy     after COMMIT or after UNDONE: remove what was kept only for undoing (displaced inode, trash, staged download). Idempotent.
  *   describe one line for plan, history and error context: "write etc/pawl/web/env (0600)". No secret.
  *
- * All are mandatory. A step of kind check calls only `apply` (which then changes nothing); a finish step calls only `apply`
- * (tried again until it returns 0, so idempotent once more) and `describe`.
+ * All are mandatory. A step of kind check calls only `apply` (which then changes nothing); a finish step calls only
+ * `apply` (tried again until it returns 0, so idempotent once more) and `describe`.
  *
  * Names of temporaries: fs_staged_name(path, host->tx, step).
  */
@@ -30,7 +31,7 @@
 #include "core/base/fs.h"
 #include "core/base/value.h"
 
-/* ---- Host: all a manager may know of where it runs ---------------------------------------------------------------------- */
+/* ---- Host: all a manager may know of where it runs --------------------------------------------------------------- */
 
 typedef enum LogLevel {
         LOG_NOTE,    /* kept in the journal as NOTE, shown as a progress line */
@@ -75,14 +76,15 @@ typedef struct Host {
 } Host;
 
 bool host_is_cancelled(const Host *host);
-/* -ECANCELED (ERR_INTERRUPTED; ERR_TERMINATED or ERR_HANGUP when the flag says so) when cancelled, -ETIMEDOUT (ERR_TIMEOUT) past the deadline, else 0. For loops that wait. */
+/* -ECANCELED (ERR_INTERRUPTED; ERR_TERMINATED or ERR_HANGUP when the flag says so) when cancelled, -ETIMEDOUT
+ * (ERR_TIMEOUT) past the deadline, else 0. For loops that wait. */
 int host_check_cancel(const Host *host, Error *err);
 void host_log(const Host *host, LogLevel level, const char *format, ...) _printf_(3, 4);
 void host_progress(const Host *host, const char *what, uint64_t done, uint64_t total);
 /* "<root_path>/<path>", owned by the caller; NULL when memory is out. */
 char *host_path(const Host *host, const char *path);
 
-/* ---- Manager --------------------------------------------------------------------------------------------------------------- */
+/* ---- Manager ----------------------------------------------------------------------------------------------------- */
 
 typedef enum Probe {
         PROBE_BEFORE,      /* as captured (or: nothing of ours is there) */
@@ -98,15 +100,16 @@ const char *change_name(Change change);
 
 typedef struct StepResult {
         Change change;
-        /* Owned; identity, digest, times; NULL: none. Goes into DONE and the rows. Never needed for undoing. Of a failure `stopped_at` alone counts: since when what
-         * ran does not run. */
+        /* Owned; identity, digest, times; NULL: none. Goes into DONE and the rows. Never needed for undoing. Of a
+         * failure `stopped_at` alone counts: since when what ran does not run. */
         Value *facts;
 } StepResult;
 static inline void step_result_done(StepResult *r) {
         r->facts = value_free(r->facts);
 }
 
-/* What has to be there to look at a step and put it back: what early recovery at boot may touch, and what it may not. */
+/* What has to be there to look at a step and put it back: what early recovery at boot may touch, and what it may
+ * not. */
 typedef enum Reach {
         REACH_OUTSIDE,  /* another program or a server */
         REACH_VOLATILE, /* processes, loaded configuration: what was done is gone with the boot it was done in */
@@ -134,7 +137,8 @@ typedef struct Manager {
 /* By the number on disk or by name; NULL when there is none (a newer pawl wrote it). */
 const Manager *manager_by_id(uint16_t id);
 const Manager *manager_by_name(const char *name);
-/* For tests: puts a decorator in front of a manager (its row points to `with`, whose name is the same). NULL puts the original back. */
+/* For tests: puts a decorator in front of a manager (its row points to `with`, whose name is the same). NULL puts
+ * the original back. */
 void manager_replace(const char *name, const Manager *with);
 size_t manager_count(void);
 const Manager *manager_at(size_t i);
@@ -147,7 +151,7 @@ int manager_probe_before(const Host *host, const Value *args, const Value *befor
 int manager_verify_nothing(const Host *host, const Value *args, const Value *facts, Error *err);
 int manager_tidy_nothing(const Host *host, const Value *args, const Value *before, Error *err);
 
-/* ---- Source ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Source ------------------------------------------------------------------------------------------------------ */
 
 /*
  * What a source resolves to, at planning time, as a map:
@@ -160,8 +164,9 @@ typedef struct Source {
         const char *type;
         bool is_remote;    /* its artifact is fetched into the release store from `location` */
         bool has_versions; /* without a version, the newest is meant */
-        /* `spec` is the normalised source map of the spec (path already absolute), and in it `service` and, where the spec names one, `version`;
-         * `known` the same map as resolved last time (facts above), or NULL: when the server says it is unchanged, the known facts are the answer. */
+        /* `spec` is the normalised source map of the spec (path already absolute), and in it `service` and, where
+         * the spec names one, `version`; `known` the same map as resolved last time (facts above), or NULL: when the
+         * server says it is unchanged, the known facts are the answer. */
         int (*resolve)(const Host *host, const Value *spec, const Value *known, Value **ret_facts,
                        Prefetched *ret_prefetched, Error *err);
 } Source;
@@ -169,7 +174,7 @@ const Source *source_by_type(const char *type);
 size_t source_count(void);
 const Source *source_at(size_t i);
 
-/* ---- Runtime ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Runtime ----------------------------------------------------------------------------------------------------- */
 
 typedef enum RunState { RUN_STOPPED, RUN_RUNNING, RUN_FAILED /* told to run, but has exited */ } RunState;
 
@@ -192,26 +197,26 @@ const Runtime *runtime_by_type(const char *type);
 /* "pawl-web.service": the unit that runs a service under systemd. Owned by the caller; NULL when memory is out. */
 char *unit_name(const Host *host, const char *service);
 
-/* ---- Fence --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Fence ------------------------------------------------------------------------------------------------------- */
 
 /*
- * Ends what a dead (or failed) process left of a step: waits until nobody holds the step's fence file, killing recorded children first.
- * -EBUSY with ERR_TIMEOUT when it cannot be ended. Called before any probe of that step.
+ * Ends what a dead (or failed) process left of a step: waits until nobody holds the step's fence file, killing recorded
+ * children first. -EBUSY with ERR_TIMEOUT when it cannot be ended. Called before any probe of that step.
  */
 int fence_step(const Host *host, uint64_t tx, uint32_t step, Error *err);
 
-/* ---- Boot ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Boot -------------------------------------------------------------------------------------------------------- */
 
 /* Was this map, which has the boot as "boot", captured in that one? */
 bool boot_is(const Value *map, const uint8_t boot[static BOOT_ID_SIZE]);
 
 /*
- * systemd read its unit files when it started, before early recovery put some of them back: it reads them again. 0 where it does not run this host. About the
- * host itself, whatever host->root is.
+ * systemd read its unit files when it started, before early recovery put some of them back: it reads them again. 0
+ * where it does not run this host. About the host itself, whatever host->root is.
  */
 int host_reload_units(const Host *host, Error *err);
 
-/* ---- HTTP ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- HTTP -------------------------------------------------------------------------------------------------------- */
 
 typedef struct HttpOptions {
         const char *user_agent;
@@ -267,8 +272,8 @@ typedef struct HttpRequest {
         uint64_t
                 max_size; /* of the body; 0: 1 MiB in memory, no limit to a sink. Of an error page the beginning is kept */
         const char *unix_socket;
-        /* Body to here instead of memory. `offset` is where these bytes belong: a resumed download goes on, a restarted one begins at 0 again.
-         * Non-zero ends the transfer and is returned. */
+        /* Body to here instead of memory. `offset` is where these bytes belong: a resumed download goes on, a
+         * restarted one begins at 0 again. Non-zero ends the transfer and is returned. */
         int (*sink)(void *userdata, uint64_t offset, const void *data, size_t size, Error *err);
         void *userdata;
         const char *progress; /* what is being moved, for host_progress; NULL: silent */
@@ -288,16 +293,18 @@ typedef struct HttpReply {
 void http_reply_done(HttpReply *r);
 #define _cleanup_http_reply_ _cleanup_(http_reply_done)
 
-/* 0 when there is a reply, whatever its status; negative otherwise, with ret->outcome telling NOT_SENT and REPLY_LOST apart (ret is then filled as well). */
+/* 0 when there is a reply, whatever its status; negative otherwise, with ret->outcome telling NOT_SENT and
+ * REPLY_LOST apart (ret is then filled as well). */
 int http_request(const Host *host, const HttpRequest *request, HttpReply *ret, Error *err);
 /* Does it say "too many requests" (429, or 403 with a reason)? Then also for how long; 0: it does not say. */
 bool http_reply_is_limited(const HttpReply *r, uint64_t *ret_wait_usec);
 /* Same scheme, host and port? */
 bool http_origin_same(const char *a, const char *b);
 
-/* ---- Bus -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Bus --------------------------------------------------------------------------------------------------------- */
 
-/* What systemd says of any unit: unit, load, file, running, files (its file, its links below /etc/systemd/system), and bus_unit_settings() (managers/bus.h). */
+/* What systemd says of any unit: unit, load, file, running, files (its file, its links below /etc/systemd/system),
+ * and bus_unit_settings() (managers/bus.h). */
 int unit_settings(const Host *host, const char *unit, Value **ret, Error *err);
 
 /* Is this host run by systemd at all? Asks nobody. */

@@ -130,7 +130,7 @@ int manifest_add_tree(const Host *host, Manifest *m, int dir_fd, Error *err) {
         return walk_tree(dir_fd, add_visit, &(Adding){host, m}, err);
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------------------------- */
+/* ---- Comparing --------------------------------------------------------------------------------------------------- */
 
 typedef struct Comparing {
         const Host *host;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manifest of a tree: a listing, one line per entry in the order of walk.h, and its SHA-256, which stands for the tree's whole content.
+ * Manifest of a tree: a listing, one line per entry in the order of walk.h, and its SHA-256, which stands for the
+ * tree's whole content.
  *
  *   d path          a directory
  *   f <hex> path    a file, by the SHA-256 of its content
  *   x <hex> path    a file that may be executed
  *   l <hex> path    a symbolic link, by the SHA-256 of its target
  *
- * Owners, times and all other permission bits do not count. Names at the top that begin with ".pawl-" are left out: there lie the listing
- * and the mark.
+ * Owners, times and all other permission bits do not count. Names at the top that begin with ".pawl-" are left out:
+ * there lie the listing and the mark.
  */
 #pragma once
 
@@ -34,8 +35,8 @@ int manifest_finish(Manifest *m, char ret_hex[static DIGEST_HEX_SIZE], Error *er
 /* True for what the manifest leaves out. */
 bool manifest_skips(const char *path);
 
-/* Type and digest of an entry of a tree on disk; ERR_ARTIFACT for what cannot be in a release: -EINVAL for its kind, -EBADMSG for a link that
- * leads out. */
+/* Type and digest of an entry of a tree on disk; ERR_ARTIFACT for what cannot be in a release: -EINVAL for its kind,
+ * -EBADMSG for a link that leads out. */
 int manifest_entry(const Host *host, const WalkEntry *e, char *ret_type, char ret_hex[static DIGEST_HEX_SIZE],
                    Error *err);
 /* Adds all of a tree. */

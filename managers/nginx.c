@@ -2,9 +2,10 @@
 /*
  * Manager "nginx": its test, and the reload that a change of its files owes.
  *
- * Three roles: "test" is a check in front of the change, and tells an error that is somebody else's from ours; "owe" and "pay" are the bracket around it. A
- * reload is a signal to the master and has no answer: that it was taken over is seen by its workers, every one of which must be younger than the signal. The
- * files are tested in front of every reload; a master that is told to read what it refuses would go on as before, but fail at its next start.
+ * Three roles: "test" is a check in front of the change, and tells an error that is somebody else's from ours; "owe"
+ * and "pay" are the bracket around it. A reload is a signal to the master and has no answer: that it was taken over is
+ * seen by its workers, every one of which must be younger than the signal. The files are tested in front of every
+ * reload; a master that is told to read what it refuses would go on as before, but fail at its next start.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,7 @@ static int64_t ticks_now(void) {
         return (int64_t)(clock_boot_usec() / (USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK)));
 }
 
-/* ---- Its processes ------------------------------------------------------------------------------------------------------------- */
+/* ---- Its processes ----------------------------------------------------------------------------------------------- */
 
 /* 0: it does not run. */
 static int master_pid(const Host *host, const Value *args) {
@@ -100,7 +101,7 @@ static Workers workers_look(int master, int64_t since) {
         return w;
 }
 
-/* ---- Its test -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Its test ---------------------------------------------------------------------------------------------------- */
 
 /* The first line that says why: "nginx: [emerg] unknown directive "x" in /etc/…:3" without what is in front. */
 static void first_problem(const char *errors, char *ret, size_t size) {
@@ -186,7 +187,7 @@ static int test_after(const Host *host, const Value *args, Error *err) {
         return 0;
 }
 
-/* ---- Its reload ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Its reload -------------------------------------------------------------------------------------------------- */
 
 static off_t log_size(const Host *host, const Value *args) {
         struct stat st;
@@ -209,7 +210,8 @@ static int not_reloaded(const Host *host, const Value *args, off_t from, Error *
 static int reload(const Host *host, const Value *args, int master, Error *err) {
         off_t from = log_size(host, args);
         int64_t since = ticks_now();
-        /* The start of a process is known to a hundredth of a second: those that were there must not look like those that come. */
+        /* The start of a process is known to a hundredth of a second: those that were there must not look like those
+         * that come. */
         while (ticks_now() <= since)
                 clock_sleep_usec(NGINX_POLL_USEC);
         since++;
@@ -249,7 +251,8 @@ static int pay(const Host *host, const Value *args, StepResult *ret, Error *err)
         return 0;
 }
 
-/* The files are back. Where nothing was loaded since they were changed there is nothing to load again, should somebody else's error forbid it. */
+/* The files are back. Where nothing was loaded since they were changed there is nothing to load again, should
+ * somebody else's error forbid it. */
 static int revert_owe(const Host *host, const Value *args, const Value *before, Error *err) {
         _cleanup_child_result_ ChildResult result = {0};
         char why[512];
@@ -271,7 +274,7 @@ static int revert_owe(const Host *host, const Value *args, const Value *before, 
                          "nginx cannot be reloaded, its configuration is broken: %s", why);
 }
 
-/* ---- The manager ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The manager ------------------------------------------------------------------------------------------------- */
 
 static int check(const Host *host, const Value *args, Error *err) {
         return args ? test_before(host, args, err) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "notify" (finish): tells a webhook how a flow ended. At least once: a receiver drops repeats by X-Pawl-Transaction.
+ * Manager "notify" (finish): tells a webhook how a flow ended. At least once: a receiver drops repeats by
+ * X-Pawl-Transaction.
  */
 #include <errno.h>
 #include <inttypes.h>

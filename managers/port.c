@@ -70,7 +70,8 @@ static int port_check(const Host *host, const Value *args, Error *err) {
                         return r;
                 is_untold = is_untold || r == BIND_UNTOLD;
         }
-        /* Not without need: the kernel walks every connection of the host to print that table, which takes milliseconds. */
+        /* Not without need: the kernel walks every connection of the host to print that table, which takes
+         * milliseconds. */
         Listeners l = {0};
         if (is_untold && listeners_of_port(port, &l, NULL) == 0 && l.n > 0)
                 return in_use(port, err);

@@ -119,8 +119,8 @@ int proc_file_remove(const Host *host, const char *service, Error *err) {
         return r < 0 ? r : remove_path(host, ending, err);
 }
 
-/* Still our own program, and without the mark that its environment gets at exec: it waits for a word from whoever forked it. If that one is dead,
- * it is about to exit, and taking it for the service would leave nobody running. */
+/* Still our own program, and without the mark that its environment gets at exec: it waits for a word from whoever
+ * forked it. If that one is dead, it is about to exit, and taking it for the service would leave nobody running. */
 static bool is_at_gate(const ProcFile *p) {
         char path[64], mark[16 + PROC_RUN_SIZE];
         struct stat theirs, ours;

@@ -29,12 +29,14 @@ typedef struct ProcFile {
 
 /* "run/pawl/<service>.proc", owned by the caller; NULL when memory is out. */
 char *proc_file_path(const char *service);
-/* 0, or -ENOENT quietly. A file that does not read as one is -EBADMSG. What was started since supersedes what is ending. */
+/* 0, or -ENOENT quietly. A file that does not read as one is -EBADMSG. What was started since supersedes what is
+ * ending. */
 int proc_file_read(const Host *host, const char *service, ProcFile *ret, Error *err);
 int proc_file_write(const Host *host, const char *service, const ProcFile *p, Error *err);
 /* To be called, and durable, before the program gets its first signal. */
 int proc_file_set_ending(const Host *host, const char *service, Error *err);
 int proc_file_remove(const Host *host, const char *service, Error *err); /* under both names; missing is success */
 
-/* True when the process it names runs now: this boot, this start time, no zombie, and not one that still waits to be let go. */
+/* True when the process it names runs now: this boot, this start time, no zombie, and not one that still waits to be
+ * let go. */
 bool proc_file_is_alive(const Host *host, const ProcFile *p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The program itself, in the embedded runtime. What a step started carries (tx, step) in its proc file, so each operation finds its own work again.
+ * The program itself, in the embedded runtime. What a step started carries (tx, step) in its proc file, so each
+ * operation finds its own work again.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -149,7 +149,8 @@ static int session_end(const Host *host, Session *s, uint64_t timeout_usec, Erro
         return 0;
 }
 
-/* What left the session, and what took our mark out of its environment: whoever executes a program of the service's releases is the service. */
+/* What left the session, and what took our mark out of its environment: whoever executes a program of the service's
+ * releases is the service. */
 typedef struct Strays {
         const char *folder, *variable;
         size_t n;

@@ -26,7 +26,8 @@ void procfs_command(int pid, char ret[static 256]);
 /* Was the process started with the variable "NAME=value" in its environment? */
 bool procfs_has_variable(int pid, const char *assignment);
 
-/* Does it execute a file below this folder (an absolute path with a slash at its end), also one that was removed meanwhile? */
+/* Does it execute a file below this folder (an absolute path with a slash at its end), also one that was removed
+ * meanwhile? */
 bool procfs_executes_below(int pid, const char *folder);
 
 /* Does the process belong to this control group ("/system.slice/pawl-web.service") or to one below it? */

@@ -2,8 +2,8 @@
 /*
  * Manager "release": an artifact fetched by URL into the release store, verified, for the tree step that follows.
  *
- * It lies under a staged name beside the release it will become. It gets that name only when it is whole and its digest is right (the
- * download itself has no name), so what is there under the name can be trusted for its size alone.
+ * It lies under a staged name beside the release it will become. It gets that name only when it is whole and its digest
+ * is right (the download itself has no name), so what is there under the name can be trusted for its size alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -138,7 +138,8 @@ static int fetch(const Host *host, const Value *args, int fd, Downloaded *ret, E
                      : download_to_fd(host, &download, fd, ret, err);
 }
 
-/* Where the file cannot be given a name: under the name from the start. Half of it there after a crash is told by its digest. */
+/* Where the file cannot be given a name: under the name from the start. Half of it there after a crash is told by
+ * its digest. */
 static int copy_named(const Host *host, int from, const char *staged, char hex[static DIGEST_HEX_SIZE], Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
         _cleanup_(fs_place_done) FsPlace p = FS_PLACE_INIT;

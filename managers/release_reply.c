@@ -17,7 +17,7 @@ void release_done(Release *r) {
         *r = (Release){0};
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static int malformed(const char *why, Error *err) {
         return error_set(err, -EBADMSG, ERR_NETWORK, "Is that the address of its API?", "that is not a release: %s",
@@ -106,7 +106,7 @@ const ReleaseAsset *release_asset(const Release *r, const char *name) {
         return NULL;
 }
 
-/* ---- Choosing -------------------------------------------------------------------------------------------------------------- */
+/* ---- Choosing ---------------------------------------------------------------------------------------------------- */
 
 typedef struct Places {
         const char *name, *version, *arch;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a forge says of a release, and which of its files is meant. Everything in a reply is hostile: what does not have the form of an asset is
- * left out, and no address in it is ever used.
+ * What a forge says of a release, and which of its files is meant. Everything in a reply is hostile: what does not have
+ * the form of an asset is left out, and no address in it is ever used.
  */
 #pragma once
 
@@ -33,13 +33,15 @@ int release_parse(const Value *reply, Release *ret, Error *err);
 int release_add_page(Release *r, const Value *page, Error *err);
 const ReleaseAsset *release_asset(const Release *r, const char *name);
 
-/* What the places of a pattern stand for: {name} {version} {os} {arch}, also as {{.Name}} {{.Version}} {{.OS}} {{.Arch}}. */
+/* What the places of a pattern stand for: {name} {version} {os} {arch}, also as {{.Name}} {{.Version}} {{.OS}}
+ * {{.Arch}}. */
 typedef struct ReleaseNames {
         const char *repo, *service; /* {name}: the first that there is an asset for */
         const char *tag;            /* {version}: as it is, or without the v in front */
 } ReleaseNames;
 
-/* The asset that the pattern means, or NULL. *ret_wanted (may be NULL): the name that was looked for first, owned by the caller. */
+/* The asset that the pattern means, or NULL. *ret_wanted (may be NULL): the name that was looked for first, owned by
+ * the caller. */
 int release_choose(const Release *r, const char *pattern, const ReleaseNames *names, const ReleaseAsset **ret,
                    char **ret_wanted, Error *err);
 /* The name of a file of checksums, NULL: there is none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each operation finds its own work again, however often it is repeated: the runner says whether what runs is this step's. */
+/* Each operation finds its own work again, however often it is repeated: the runner says whether what runs is this
+ * step's. */
 #include <errno.h>
 #include <string.h>
 
@@ -116,7 +117,8 @@ static int start_apply(const Scene *s, StepResult *ret, Error *err) {
         return s->now.is_alive ? started_result(&s->now, 0, CHANGE_UNCHANGED, ret, err) : pay_apply(s, ret, err);
 }
 
-/* It did not run, and is about to: what a dead process asked for. Where it ran, the debt in front starts it anew in any case. */
+/* It did not run, and is about to: what a dead process asked for. Where it ran, the debt in front starts it anew in
+ * any case. */
 static bool will_start(const Scene *s) {
         return s->now.is_changing && !ran_before(s);
 }

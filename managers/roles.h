@@ -6,7 +6,8 @@
  *   pay    after the last change: apply stops what runs and starts the program anew; revert stops what apply started
  *   start, stop   a person's wish, alone
  *
- * Who runs is volatile: it means something within one boot only. How a program is looked at, stopped and started is the Runner's; when, is decided here, once.
+ * Who runs is volatile: it means something within one boot only. How a program is looked at, stopped and started is the
+ * Runner's; when, is decided here, once.
  */
 #pragma once
 
@@ -38,7 +39,8 @@ typedef struct Runner {
         int (*restart)(const Host *host, const Value *args, Running *ret, Error *err);
 } Runner;
 
-/* Is the step one that finds everything in place (start), rather than one whose plan makes it? ERR_FAILED: there is no such role. */
+/* Is the step one that finds everything in place (start), rather than one whose plan makes it? ERR_FAILED: there is
+ * no such role. */
 int role_needs_all(const Value *args, bool *ret, Error *err);
 
 /* The hint of a start that does not find its files as they were made. */

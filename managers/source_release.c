@@ -7,11 +7,13 @@
  *   checksums   absent: what the release has; "none"; a name     public_key  a minisign key
  *   sha256      of the asset                                     max_size    of the asset
  *
- * Who says what the content must be: sha256, the forge's own digest of the asset, a file of checksums in the release. All that speak must say the same.
- * With a public key one of two signatures must hold: of the asset, or of the checksums that name it. Where nobody says anything, or the asset itself is
- * signed, it is read now, into a file without a name; otherwise the release step fetches and compares it.
+ * Who says what the content must be: sha256, the forge's own digest of the asset, a file of checksums in the release.
+ * All that speak must say the same. With a public key one of two signatures must hold: of the asset, or of the
+ * checksums that name it. Where nobody says anything, or the asset itself is signed, it is read now, into a file
+ * without a name; otherwise the release step fetches and compares it.
  *
- * What was resolved last time counts when the forge says "not modified", or shows the same asset again: its number stands for its content.
+ * What was resolved last time counts when the forge says "not modified", or shows the same asset again: its number
+ * stands for its content.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,7 +61,7 @@ static const char *pattern_of(const Resolving *x) {
         return given ? given : configured && *configured ? configured : PATTERN_DEFAULT;
 }
 
-/* ---- The release ----------------------------------------------------------------------------------------------------------- */
+/* ---- The release ------------------------------------------------------------------------------------------------- */
 
 static int begin(Resolving *x, Error *err) {
         static const char *const keys[] = {"checksums", "public_key", "sha256", "service"};
@@ -123,7 +125,7 @@ static int read_release(Resolving *x, Error *err) {
         return 0;
 }
 
-/* ---- The asset ------------------------------------------------------------------------------------------------------------- */
+/* ---- The asset --------------------------------------------------------------------------------------------------- */
 
 static int read_page(Resolving *x, unsigned page, Error *err) {
         _cleanup_http_reply_ HttpReply reply = {0};
@@ -212,7 +214,7 @@ static bool is_as_known(const Resolving *x) {
                (!x->asset->sha256[0] || strcmp(x->asset->sha256, value_get_text(x->known, "sha256")) == 0);
 }
 
-/* ---- What the content must be ---------------------------------------------------------------------------------------------- */
+/* ---- What the content must be ------------------------------------------------------------------------------------ */
 
 static int note_digest(Resolving *x, const char *hex, const char *who, Error *err) {
         if (x->sha256[0] && strcasecmp(x->sha256, hex) != 0)
@@ -333,7 +335,7 @@ static int collect(Resolving *x, const ReleaseAsset **ret_signature, Error *err)
         return r;
 }
 
-/* ---- The content, where it must be seen now -------------------------------------------------------------------------------- */
+/* ---- The content, where it must be seen now ---------------------------------------------------------------------- */
 
 static int download(Resolving *x, Downloaded *ret, Prefetched *ret_prefetched, Error *err) {
         _cleanup_forge_access_ ForgeAccess access = {0};
@@ -384,7 +386,7 @@ static int see_content(Resolving *x, const ReleaseAsset *signature, Prefetched *
         return 0;
 }
 
-/* ---- The answer ------------------------------------------------------------------------------------------------------------ */
+/* ---- The answer -------------------------------------------------------------------------------------------------- */
 
 static int as_known(const Resolving *x, Value **ret, Error *err) {
         _cleanup_(value_freep) Value *facts = value_copy(x->known);

@@ -7,7 +7,8 @@
  *   max_size default 2 GiB
  *   ca_file  of a private certificate authority
  *
- * Without a digest the file has to be read to know it. When the server says that it is what it was last time, last time's facts do.
+ * Without a digest the file has to be read to know it. When the server says that it is what it was last time, last
+ * time's facts do.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A directory in the making. Whatever is put into it is reached component by component from its descriptor without following a link, so
- * that a link among what was put there before leads nowhere.
+ * A directory in the making. Whatever is put into it is reached component by component from its descriptor without
+ * following a link, so that a link among what was put there before leads nowhere.
  *
  * Paths are relative to it and safe (path_is_safe); directories are 0755 and made as they are needed.
  */

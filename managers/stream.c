@@ -38,7 +38,8 @@ int stream_write(Stream *s, const void *data, size_t size, Error *err) {
         s->size += size;
         if (s->fd < 0 || s->size - s->flushed < FLUSH_SIZE)
                 return 0;
-        /* A hint: without it up to a fifth of all memory turns dirty first, and the fsync then stands still for all of it. */
+        /* A hint: without it up to a fifth of all memory turns dirty first, and the fsync then stands still for all
+         * of it. */
         (void)sync_file_range(s->fd, (off_t)s->flushed, (off_t)(s->size - s->flushed), SYNC_FILE_RANGE_WRITE);
         s->flushed = s->size;
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content on its way to a file: hashed while it is written, and pushed to the disk as it comes, so that the fsync at the end has little
- * left to do and memory holds one buffer whatever the size.
+ * Content on its way to a file: hashed while it is written, and pushed to the disk as it comes, so that the fsync at
+ * the end has little left to do and memory holds one buffer whatever the size.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "systemd": the debt of a daemon-reload, owed before the first unit file changes and paid behind the last one, in both directions. Reading the files
- * again too often costs a moment; once too rarely, and systemd starts what is not there any more.
+ * Manager "systemd": the debt of a daemon-reload, owed before the first unit file changes and paid behind the last one,
+ * in both directions. Reading the files again too often costs a moment; once too rarely, and systemd starts what is not
+ * there any more.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,8 +44,9 @@ static int revert(const Host *host, const Value *args, const Value *before, Erro
 }
 
 /*
- * Whether what is owed was paid cannot be seen, and reading again is never wrong: it is done again. It takes a systemd that answers, so the debt waits for one.
- * What was paid asks systemd for nothing when it is put back, and holds nothing up.
+ * Whether what is owed was paid cannot be seen, and reading again is never wrong: it is done again. It takes a systemd
+ * that answers, so the debt waits for one. What was paid asks systemd for nothing when it is put back, and holds
+ * nothing up.
  */
 static int probe(const Host *host, const Value *args, const Value *before, Probe *ret, Error *err) {
         _cleanup_bus_unit_ BusUnit u = {0};

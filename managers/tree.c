@@ -2,8 +2,9 @@
 /*
  * Manager "tree": a release directory.
  *
- * It is made whole under a staged name, mark last, and gets its name by one rename. So a directory at the path either carries our mark and
- * is complete, or is not ours. A release that was there before with the same artifact is used as it is, and left as it is.
+ * It is made whole under a staged name, mark last, and gets its name by one rename. So a directory at the path either
+ * carries our mark and is complete, or is not ours. A release that was there before with the same artifact is used as
+ * it is, and left as it is.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -73,7 +73,7 @@ static int kind_find(Build *b, Error *err) {
         return 0;
 }
 
-/* ---- One program ----------------------------------------------------------------------------------------------------------- */
+/* ---- One program ------------------------------------------------------------------------------------------------- */
 
 /* The fetched file itself gets a second name in the release: nothing is copied. 1: it cannot. */
 static int program_link(const Build *b, const char *name, Error *err) {
@@ -119,7 +119,7 @@ static int build_program(Build *b, Error *err) {
         return manifest_add(&b->manifest, 'x', b->sha256, name, err);
 }
 
-/* ---- A directory ----------------------------------------------------------------------------------------------------------- */
+/* ---- A directory ------------------------------------------------------------------------------------------------- */
 
 static int copy_file(Build *b, const WalkEntry *e, char ret_hex[static DIGEST_HEX_SIZE], Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
@@ -170,9 +170,10 @@ static int copy_visit(void *userdata, const WalkEntry *e, Error *err) {
         return r < 0 ? r : manifest_add(&b->manifest, type, type == 'd' ? NULL : hex, e->path, err);
 }
 
-/* ---- An archive ------------------------------------------------------------------------------------------------------------ */
+/* ---- An archive -------------------------------------------------------------------------------------------------- */
 
-/* zip is read out of order, so it is hashed first. A file of ours stays as it was hashed; a local one need not, so it is copied. */
+/* zip is read out of order, so it is hashed first. A file of ours stays as it was hashed; a local one need not, so
+ * it is copied. */
 static int zip_hash(Build *b, Error *err) {
         _cleanup_stream_ Stream s = STREAM_INIT;
         _cleanup_free_ char *dir = path_parent(value_get_text(b->args, "path"));
@@ -212,7 +213,7 @@ static int build_archive(Build *b, bool is_zip, Error *err) {
         return r < 0 ? r : manifest_add_tree(b->host, &b->manifest, b->to->fd, err);
 }
 
-/* ---- All ------------------------------------------------------------------------------------------------------------------- */
+/* ---- All --------------------------------------------------------------------------------------------------------- */
 
 static int build_content(Build *b, Error *err) {
         if (strcmp(b->kind, "program") == 0)

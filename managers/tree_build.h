@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes the content of a release in its staging directory: one program, a copied directory, or an unpacked archive; hashed on the way and
- * compared with the digest that was announced. Listing and mark are written last. Nothing is synced and nothing published here.
+ * Makes the content of a release in its staging directory: one program, a copied directory, or an unpacked archive;
+ * hashed on the way and compared with the digest that was announced. Listing and mark are written last. Nothing is
+ * synced and nothing published here.
  */
 #pragma once
 

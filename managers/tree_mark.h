@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mark of a release: `.pawl-release` in its top directory, JSON, written in staging before the release gets its name. It says which
- * transaction made it and what it held then. `.pawl-manifest` beside it is the listing behind its manifest digest.
+ * The mark of a release: `.pawl-release` in its top directory, JSON, written in staging before the release gets its
+ * name. It says which transaction made it and what it held then. `.pawl-manifest` beside it is the listing behind its
+ * manifest digest.
  */
 #pragma once
 

@@ -2,11 +2,13 @@
 /*
  * Manager "unit": a service's program, kept running by systemd.
  *
- * Each run of a unit has an invocation id that systemd draws. The one that was captured is "before"; any other one of the same boot was started since, from
- * the files that this transaction made, so it is this step's: the name of a run needs not be known before it begins.
+ * Each run of a unit has an invocation id that systemd draws. The one that was captured is "before"; any other one of
+ * the same boot was started since, from the files that this transaction made, so it is this step's: the name of a run
+ * needs not be known before it begins.
  *
- * In another boot nothing of that is left. A unit that runs there was let through by the conditions of its file: no transaction of the service was open, or
- * its files had been put right before, which is what run/pawl/whole/<service> says.
+ * In another boot nothing of that is left. A unit that runs there was let through by the conditions of its file: no
+ * transaction of the service was open, or its files had been put right before, which is what run/pawl/whole/<service>
+ * says.
  */
 #include <errno.h>
 #include <glob.h>
@@ -50,7 +52,7 @@ char *unit_name(const Host *host, const char *service) {
         return text_format("%s%s.service", value_get_text_or(host->config, "naming.prefix", "pawl-"), service);
 }
 
-/* ---- Looking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
 
 static bool is_captured_run(const Value *before, const BusUnit *u) {
         const Value *v = value_get(before, "invocation");
@@ -101,7 +103,7 @@ static int unit_identify(const Running *now, Value *before, Error *err) {
                        : 0;
 }
 
-/* ---- Stopping and starting ---------------------------------------------------------------------------------------------------- */
+/* ---- Stopping and starting --------------------------------------------------------------------------------------- */
 
 static uint64_t stop_usec(const Value *args) {
         int64_t timeout = value_get_int(args, "stop_timeout_usec", 0);
@@ -202,7 +204,7 @@ static int unit_restart(const Host *host, const Value *args, Running *ret, Error
         return r;
 }
 
-/* ---- The manager -------------------------------------------------------------------------------------------------------------- */
+/* ---- The manager ------------------------------------------------------------------------------------------------- */
 
 static const Runner runner = {
         .look = unit_look,
@@ -270,7 +272,7 @@ const Manager manager_unit = {
         .describe = role_describe,
 };
 
-/* ---- The runtime -------------------------------------------------------------------------------------------------------------- */
+/* ---- The runtime ------------------------------------------------------------------------------------------------- */
 
 static int runtime_state(const Host *host, const char *service, RunStatus *ret, Error *err) {
         _cleanup_free_ char *unit = unit_name(host, service);
@@ -304,7 +306,7 @@ const Runtime runtime_systemd = {
         .logs = runtime_logs,
 };
 
-/* ---- Somebody else's unit -------------------------------------------------------------------------------------------------------- */
+/* ---- Somebody else's unit ---------------------------------------------------------------------------------------- */
 
 /* Its file, and where it is enabled or known under another name. */
 static int add_files(const char *unit, const char *file, Value *map, Error *err) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal is read where journald left it; journald itself is asked only to write down first what it has received. */
+/* The journal is read where journald left it; journald itself is asked only to write down first what it has
+ * received. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@
 #define DETAIL_MAX ((size_t)400)
 
 /*
- * What a unit prints, or systemd about the unit: its first process, or the one that is to become the program and says why it cannot. That one is gone before
- * journald has looked whose it was, so it is known by its user alone.
+ * What a unit prints, or systemd about the unit: its first process, or the one that is to become the program and says
+ * why it cannot. That one is gone before journald has looked whose it was, so it is known by its user alone.
  */
 static int match_unit(sd_journal *j, const char *unit) {
         char printed[512], told[512];

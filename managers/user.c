@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manager "user": a system user and its group of the same name, made by the host's own programs (useradd and its family), which know its conventions.
+ * Manager "user": a system user and its group of the same name, made by the host's own programs (useradd and its
+ * family), which know its conventions.
  *
- * The user's comment says whose it is: "pawl <tag>-<tx>". A group has no place for a mark; its number does, which the plan chose because nobody had it.
+ * The user's comment says whose it is: "pawl <tag>-<tx>". A group has no place for a mark; its number does, which the
+ * plan chose because nobody had it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +47,7 @@ static const Field user_before[] = {
 };
 /* clang-format on */
 
-/* ---- Looking: the files alone, so that recovery early in a boot asks no server --------------------------------------------------- */
+/* ---- Looking: the files alone, so that recovery early in a boot asks no server ----------------------------------- */
 
 typedef struct View {
         bool has_user, has_group;
@@ -105,14 +107,15 @@ static int view_look(const Host *host, const Value *args, View *ret, Error *err)
         return 0;
 }
 
-/* ---- The host's programs ----------------------------------------------------------------------------------------------------------- */
+/* ---- The host's programs ----------------------------------------------------------------------------------------- */
 
 static bool found_locked(const ChildResult *result) {
         return (result->status == LOCK_STATUS || result->status == LOCK_STATUS_GROUP) && strstr(result->errors, "lock");
 }
 
-/* A lock file holds the number of the process that made it. One that is older than the process of that number is of a program that died with the power; the
- * host's programs take it for held for as long as somebody has that number. The second more is what the kernel's ticks do not tell. */
+/* A lock file holds the number of the process that made it. One that is older than the process of that number is of
+ * a program that died with the power; the host's programs take it for held for as long as somebody has that number.
+ * The second more is what the kernel's ticks do not tell. */
 static bool lock_is_stale(const Host *host, const char *path) {
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
@@ -213,7 +216,7 @@ static int account_drop(const Host *host, const Value *args, bool with_group, Vi
         return r < 0 ? r : accounts_sync(host, err);
 }
 
-/* ---- The manager -------------------------------------------------------------------------------------------------------------------- */
+/* ---- The manager ------------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const Value *args) {
         return value_get_bool(args, "present", true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walks a directory tree in an order that depends on nothing but the names: those of a directory sorted by their bytes, a directory before
- * what is in it. No link is followed, no mount point entered.
+ * Walks a directory tree in an order that depends on nothing but the names: those of a directory sorted by their bytes,
+ * a directory before what is in it. No link is followed, no mount point entered.
  */
 #pragma once
 

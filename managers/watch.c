@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A unit that systemd starts anew after it ended has ended all the same: the process that is watched is the one seen first. */
+/* A unit that systemd starts anew after it ended has ended all the same: the process that is watched is the one seen
+ * first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watching a service's program while its health is checked: whether it still runs, whether a process is a part of it, how it ended, what it printed last.
- * Whatever keeps it running.
+ * Watching a service's program while its health is checked: whether it still runs, whether a process is a part of it,
+ * how it ended, what it printed last. Whatever keeps it running.
  */
 #pragma once
 

@@ -2,10 +2,10 @@
 /*
  * Deterministic CBOR (RFC 8949, section 4.2): one Value has exactly one encoding.
  *
- * Allowed on the wire: unsigned and negative integers that fit int64, byte strings, UTF-8 text strings, arrays, maps with text
- * or unsigned keys, false, true, null, and one tag (CBOR_TAG_SEALED around a byte string: a sealed secret). Everything else,
- * and everything that is not in its shortest, sorted, definite form, is refused. Input is hostile: memory used is bounded
- * by the input's size, depth by VALUE_DEPTH_MAX.
+ * Allowed on the wire: unsigned and negative integers that fit int64, byte strings, UTF-8 text strings, arrays, maps
+ * with text or unsigned keys, false, true, null, and one tag (CBOR_TAG_SEALED around a byte string: a sealed secret).
+ * Everything else, and everything that is not in its shortest, sorted, definite form, is refused. Input is hostile:
+ * memory used is bounded by the input's size, depth by VALUE_DEPTH_MAX.
  */
 #pragma once
 

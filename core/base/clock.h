@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time and boot. Order is the journal's sequence number; the wall clock is an annotation. Timers count on CLOCK_BOOTTIME.
+ * Time and boot. Order is the journal's sequence number; the wall clock is an annotation. Timers count on
+ * CLOCK_BOOTTIME.
  */
 #pragma once
 
@@ -25,11 +26,11 @@ void duration_format(uint64_t usec, char ret[static 32]);
 int duration_parse(const char *text, uint64_t *ret_usec);
 
 /*
- * Boot identity: hash of the kernel's boot id, our PID namespace, and the start time of its PID 1. Two processes with the same
- * identity share one life of the process table; volatile facts of another identity mean nothing.
+ * Boot identity: hash of the kernel's boot id, our PID namespace, and the start time of its PID 1. Two processes with
+ * the same identity share one life of the process table; volatile facts of another identity mean nothing.
  */
 int boot_identity(uint8_t ret[static BOOT_ID_SIZE], Error *err);
 
-/* Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when there is no such process or it is a zombie:
- * the dead do not run. */
+/* Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when there is no such process or
+ * it is a zombie: the dead do not run. */
 uint64_t process_start_time(int pid);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digests: SHA-256 for artifacts (what the world publishes), BLAKE2b-256 for the record chain, CRC-32C for single records.
+ * Digests: SHA-256 for artifacts (what the world publishes), BLAKE2b-256 for the record chain, CRC-32C for single
+ * records.
  */
 #pragma once
 

@@ -2,10 +2,11 @@
 /*
  * Environment files: KEY=VALUE lines as systemd's EnvironmentFile= reads them.
  *
- * Written form: sorted by key; a value of only [A-Za-z0-9_./:@%+,-=] stands plain, any other in double quotes with \\ \" \$ \` escaped.
- * Read form: blank lines and lines beginning with # or ; are skipped; an optional "export " is dropped; the first = splits; white space
- * around key and value is dropped; a value in single quotes is literal, in double quotes has the escapes above. Hostile input: size ≤ 1 MiB,
- * keys [A-Za-z_][A-Za-z0-9_]*, no NUL or newline in a value, no duplicate key.
+ * Written form: sorted by key; a value of only [A-Za-z0-9_./:@%+,-=] stands plain, any other in double quotes with \\
+ * \" \$ \` escaped. Read form: blank lines and lines beginning with # or ; are skipped; an optional "export " is
+ * dropped; the first = splits; white space around key and value is dropped; a value in single quotes is literal, in
+ * double quotes has the escapes above. Hostile input: size ≤ 1 MiB, keys [A-Za-z_][A-Za-z0-9_]*, no NUL or newline in a
+ * value, no duplicate key.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
 /*
  * Errors: what failed, why, and what to do, set once at the depth that knows.
  *
- * A function that can fail returns 0, a negative errno with `err` filled, or a positive result its header names. Callers
- * pass a negative result on unchanged, at most with error_context() in front. Only the command line prints.
+ * A function that can fail returns 0, a negative errno with `err` filled, or a positive result its header names.
+ * Callers pass a negative result on unchanged, at most with error_context() in front. Only the command line prints.
  *
  * Buffers are fixed so that reporting an error cannot itself run out of memory; longer text is cut and ends in "...".
  */

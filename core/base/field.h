@@ -2,10 +2,10 @@
 /*
  * Field tables: the shape of a payload, stated once.
  *
- * From the table come validation, the numbered form on disk, JSON names, plan text and redaction. A number is written to disk:
- * never reuse one, never change its type. A reader accepts every payload version it ever wrote; a field it does not know
- * means a newer pawl wrote it, and the caller puts the transaction on hold instead of guessing: unless its number says that
- * whoever does not know it may pass it over.
+ * From the table come validation, the numbered form on disk, JSON names, plan text and redaction. A number is written
+ * to disk: never reuse one, never change its type. A reader accepts every payload version it ever wrote; a field it
+ * does not know means a newer pawl wrote it, and the caller puts the transaction on hold instead of guessing: unless
+ * its number says that whoever does not know it may pass it over.
  */
 #pragma once
 
@@ -43,15 +43,16 @@ typedef struct Field {
 #define FIELD_END {0, NULL, FIELD_ANY, 0, 0, NULL}
 /* clang-format on */
 
-/* Checks a named payload: unknown names, missing REQUIRED ones, wrong types. -EINVAL with ERR_FAILED: it is our own bug when
- * we made it, so the message names `what` and the field. */
+/* Checks a named payload: unknown names, missing REQUIRED ones, wrong types. -EINVAL with ERR_FAILED: it is our own
+ * bug when we made it, so the message names `what` and the field. */
 int field_check(const Field *fields, const Value *named, const char *what, Error *err);
 
 /* Named → numbered and back, recursively. Both return a new tree owned by the caller and leave the argument alone.
- * unpack: an unknown number below FIELD_PASSED_OVER or a wrong type is -EBADMSG with ERR_JOURNAL_VERSION ("written by a newer pawl"). */
+ * unpack: an unknown number below FIELD_PASSED_OVER or a wrong type is -EBADMSG with ERR_JOURNAL_VERSION ("written
+ * by a newer pawl"). */
 int field_pack(const Field *fields, const Value *named, Value **ret_numbered, Error *err);
 int field_unpack(const Field *fields, const Value *numbered, Value **ret_named, Error *err);
 
-/* True when a path relative to the root is safe: not empty, no leading or trailing "/", no "." or ".." or empty component, no control characters,
- * at most 4095 bytes. */
+/* True when a path relative to the root is safe: not empty, no leading or trailing "/", no "." or ".." or empty
+ * component, no control characters, at most 4095 bytes. */
 bool path_is_safe(const char *path);

@@ -90,7 +90,8 @@ static int fail_inside(Error *err, int r, const char *what, const char *name) {
         return fs_fail(err, r, what, name);
 }
 
-/* Removing one tree. Whoever filled it chose its depth: what lies deeper than DEPTH_MAX is moved up to the top and removed from there. */
+/* Removing one tree. Whoever filled it chose its depth: what lies deeper than DEPTH_MAX is moved up to the top and
+ * removed from there. */
 typedef struct Removal {
         const char *names[DEPTH_MAX + 1]; /* from the top (its whole path) down to where we are; borrowed */
         int top;                          /* descriptor of the topmost directory; borrowed */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON for people and programs. Secrets print as "****", bytes as lower-case hex text, numbered keys as their number in text.
+ * JSON for people and programs. Secrets print as "****", bytes as lower-case hex text, numbered keys as their number in
+ * text.
  */
 #pragma once
 

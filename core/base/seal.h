@@ -3,8 +3,9 @@
  * Sealing of secrets, and random numbers.
  *
  * Each transaction has a random key; it seals every secret of that transaction (XChaCha20-Poly1305, random nonce). The
- * transaction's key is stored wrapped by the host key, outside the record chain: rotating the host key rewraps, and forgetting
- * deletes, without touching a record. Keys live in memory that is locked where possible and wiped when freed.
+ * transaction's key is stored wrapped by the host key, outside the record chain: rotating the host key rewraps, and
+ * forgetting deletes, without touching a record. Keys live in memory that is locked where possible and wiped when
+ * freed.
  */
 #pragma once
 
@@ -27,7 +28,8 @@ static inline void seal_key_freep(SealKey **k) {
 /* Public name of a host key: first bytes of a keyed hash of it. */
 void seal_key_id(const SealKey *k, uint8_t ret[static SEAL_KEY_ID_SIZE]);
 
-/* Wraps a transaction's key by the host key (with its id in front), and back. -EKEYREJECTED with ERR_SEAL_KEY when it does not fit. */
+/* Wraps a transaction's key by the host key (with its id in front), and back. -EKEYREJECTED with ERR_SEAL_KEY when
+ * it does not fit. */
 int seal_wrap(const SealKey *host, const SealKey *k, uint8_t ret[static SEAL_WRAPPED_SIZE], Error *err);
 int seal_unwrap(const SealKey *host, const void *wrapped, size_t size, SealKey **ret, Error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See signature.h. Nothing of the content is believed before both signatures hold; which key signed is looked at first, because "another key"
- * is what a person can do something about.
+ * See signature.h. Nothing of the content is believed before both signatures hold; which key signed is looked at first,
+ * because "another key" is what a person can do something about.
  */
 #include <assert.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ void public_key_id_format(const uint8_t id[static SIGNATURE_KEY_ID_SIZE], char *
         ret[2 * SIGNATURE_KEY_ID_SIZE] = '\0';
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Line {
         const char *text;
@@ -108,7 +108,7 @@ int signature_parse(const char *text, size_t size, Signature *ret, Error *err) {
         return 0;
 }
 
-/* ---- Verifying ------------------------------------------------------------------------------------------------------------- */
+/* ---- Verifying --------------------------------------------------------------------------------------------------- */
 
 static int check_key(const Signature *s, const PublicKey *key, const char *what, Error *err) {
         char ours[SIGNATURE_KEY_ID_HEX_SIZE], theirs[SIGNATURE_KEY_ID_HEX_SIZE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Detached signatures as minisign and signify's successors make them: Ed25519 over the content ("Ed") or over its BLAKE2b-512 ("ED"), and
- * a second one over the first and the trusted comment, so that the comment cannot be exchanged.
+ * Detached signatures as minisign and signify's successors make them: Ed25519 over the content ("Ed") or over its
+ * BLAKE2b-512 ("ED"), and a second one over the first and the trusted comment, so that the comment cannot be exchanged.
  */
 #pragma once
 

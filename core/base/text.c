@@ -166,7 +166,8 @@ char *text_redact(const char *s) {
         return text_take(&t);
 }
 
-/* Row by row; two neighbours that changed places are one mistake (optimal string alignment). Both words are at most WORD_MAX long. */
+/* Row by row; two neighbours that changed places are one mistake (optimal string alignment). Both words are at most
+ * WORD_MAX long. */
 enum { WORD_MAX = 64 };
 
 static size_t edit_distance(const char *a, const char *b) {
@@ -247,7 +248,8 @@ static bool is_control(uint32_t c) {
         return (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0);
 }
 
-/* U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 change the direction of the text around them: with them a name reads as another. */
+/* U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 change the direction of the text around them: with them
+ * a name reads as another. */
 static bool is_direction(uint32_t c) {
         return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }

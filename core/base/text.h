@@ -26,12 +26,15 @@ char *text_take(Text *t);
 /* A new text by format, or NULL. */
 char *text_format(const char *format, ...) _printf_(1, 2);
 
-/* Hides what looks like a secret: user:password@ in URLs; values after password|secret|token|key|credential|dsn with = or :. New text. */
+/* Hides what looks like a secret: user:password@ in URLs; values after password|secret|token|key|credential|dsn with
+ * = or :. New text. */
 char *text_redact(const char *s);
-/* True when a variable of this name is shown as ****: contains PASSWORD, SECRET, TOKEN, KEY, CREDENTIAL or DSN, any case. */
+/* True when a variable of this name is shown as ****: contains PASSWORD, SECRET, TOKEN, KEY, CREDENTIAL or DSN, any
+ * case. */
 bool name_is_secret(const char *name);
 
-/* The candidate nearest to `word` by edit distance (at most a third of its length, one more where both begin alike), or NULL. Candidates end with NULL. */
+/* The candidate nearest to `word` by edit distance (at most a third of its length, one more where both begin alike),
+ * or NULL. Candidates end with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);
 
 /* Valid UTF-8 (no overlong forms, no surrogates) without NUL? */
@@ -39,8 +42,8 @@ const char *text_nearest(const char *word, const char *const *candidates);
 size_t utf8_mark_size(const char *s, size_t n);
 bool utf8_is_valid(const char *s, size_t n);
 /*
- * In place: every byte that is not part of valid UTF-8, and every control character but tab and newline, becomes '?'. What a program printed or an archive
- * named can then be written to the journal and to a terminal.
+ * In place: every byte that is not part of valid UTF-8, and every control character but tab and newline, becomes '?'.
+ * What a program printed or an archive named can then be written to the journal and to a terminal.
  */
 void text_clean(char *s);
 
@@ -48,8 +51,9 @@ void text_clean(char *s);
 bool text_is_clean(const char *s, size_t n);
 
 /*
- * For a terminal, which obeys what it is shown: control characters but tab and newline (C0, DEL, and C1 also as UTF-8), those that change the direction of
- * text, and every byte that is not part of valid UTF-8 become \xNN. Without is_utf8 (the terminal's) every byte above 0x7f does. New text, or NULL.
+ * For a terminal, which obeys what it is shown: control characters but tab and newline (C0, DEL, and C1 also as UTF-8),
+ * those that change the direction of text, and every byte that is not part of valid UTF-8 become \xNN. Without is_utf8
+ * (the terminal's) every byte above 0x7f does. New text, or NULL.
  */
 char *text_escape_terminal(const char *s, size_t n, bool is_utf8);
 

@@ -2,12 +2,12 @@
 /*
  * Value: the one tree that plans, arguments, before-images, results, specs and API bodies are made of.
  *
- * A tree owns all below it. Setters take the child; when a setter fails the child is freed, so a caller never has to.
- * A map keeps the order in which keys were set (plans and specs print as written); equality and encoding do not depend on it.
- * A map key is a text or a small number (numbers are how payloads are written on disk; see field.h).
+ * A tree owns all below it. Setters take the child; when a setter fails the child is freed, so a caller never has to. A
+ * map keeps the order in which keys were set (plans and specs print as written); equality and encoding do not depend on
+ * it. A map key is a text or a small number (numbers are how payloads are written on disk; see field.h).
  *
- * A secret holds bytes that must never reach a log, a terminal, an argument list or the journal in plain form. It is open
- * (plain bytes, wiped when freed) or sealed (ciphertext, see seal.h); printing either gives "****".
+ * A secret holds bytes that must never reach a log, a terminal, an argument list or the journal in plain form. It is
+ * open (plain bytes, wiped when freed) or sealed (ciphertext, see seal.h); printing either gives "****".
  */
 #pragma once
 
@@ -77,8 +77,8 @@ static inline void value_freep(Value **v) {
 }
 Value *value_copy(const Value *v); /* deep; NULL stays NULL; NULL when memory is out */
 
-/* Map. The child is taken (also on failure); a NULL child means "memory was out when it was made": -ENOMEM. An existing key is
- * replaced in place. Each returns 0 or -ENOMEM with err filled (err may be NULL). */
+/* Map. The child is taken (also on failure); a NULL child means "memory was out when it was made": -ENOMEM. An
+ * existing key is replaced in place. Each returns 0 or -ENOMEM with err filled (err may be NULL). */
 int value_set(Value *map, const char *name, Value *child, Error *err);
 int value_set_num(Value *map, uint32_t num, Value *child, Error *err);
 int value_set_text(Value *map, const char *name, const char *text, Error *err); /* NULL text: nothing is set */
@@ -89,8 +89,8 @@ int value_set_copy(Value *map, const char *name, const Value *v, Error *err); /*
 int value_append(Value *array, Value *child, Error *err);
 int value_append_text(Value *array, const char *text, Error *err);
 void value_remove(Value *map, const char *name);
-/* For decoders that have already proven the key to be absent: adds without looking (a look per entry is quadratic on hostile
- * input). `name` (heap, or NULL for the number) and `child` are taken, also on failure. */
+/* For decoders that have already proven the key to be absent: adds without looking (a look per entry is quadratic on
+ * hostile input). `name` (heap, or NULL for the number) and `child` are taken, also on failure. */
 int value_add_entry(Value *map, char *name, uint32_t num, Value *child, Error *err);
 
 /* Look-ups borrow; NULL (or the default) when `v` is NULL, not a map, lacks the key, or the kind is another. */
@@ -108,7 +108,8 @@ const char *value_text(const Value *v); /* of a text value, else NULL */
 Value *value_path(const Value *v, const char *path);
 
 bool value_is(const Value *v, ValueKind kind);
-/* Deep equality; map order does not count; a secret equals a secret with the same bytes and sealing (compared in constant time). */
+/* Deep equality; map order does not count; a secret equals a secret with the same bytes and sealing (compared in
+ * constant time). */
 bool value_equal(const Value *a, const Value *b);
 /* True when any secret, open or sealed, lies at or below v. */
 bool value_has_secret(const Value *v);

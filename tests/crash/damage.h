@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real journals of several shapes, and what decay, a full disk, a careless copy or an attacker can do to their files. */
+/* Real journals of several shapes, and what decay, a full disk, a careless copy or an attacker can do to their
+ * files. */
 #pragma once
 
 #include "tests/crash/crew_options.h"

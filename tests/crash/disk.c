@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crash.disk: real file systems, cut for real. A flow runs on a file system whose device remembers every write and
- * every flush in order (device.h). Then the device is made again as a power cut before any of them would have left it,
- * also with the writes behind the last flush lost or torn; it is mounted, pawl recovers in another boot, and the oracles
- * of judge.h decide.
+ * every flush in order (device.h). Then the device is made again as a power cut before any of them would have left
+ * it, also with the writes behind the last flush lost or torn; it is mounted, pawl recovers in another boot, and the
+ * oracles of judge.h decide.
  *
- * Everything happens in a mount and PID namespace of its own, each cut in a further one: its processes, mounts and loop
- * devices end with it, however it ends, and pawl sees another boot identity in each. */
+ * Everything happens in a mount and PID namespace of its own, each cut in a further one: its processes, mounts and
+ * loop devices end with it, however it ends, and pawl sees another boot identity in each. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -133,7 +133,8 @@ static bool namespace_begin(void) {
                mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
 }
 
-/* Runs `inside` as the first process of new namespaces, whose end is everybody's in them. Its exit status, or BROKEN. */
+/* Runs `inside` as the first process of new namespaces, whose end is everybody's in them. Its exit status, or
+ * BROKEN. */
 static int namespace_run(int (*inside)(void *userdata), void *userdata) {
         int status = 0;
         pid_t pid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.fail: every call of every flow fails once: as if it had not been done, as if it had been done and the answer was
- * lost, with only half of the bytes. pawl has to say so, and to put everything back; or recovery does. A part of the
- * cases is run again and killed somewhere in the way back.
+/* crash.fail: every call of every flow fails once: as if it had not been done, as if it had been done and the answer
+ * was lost, with only half of the bytes. pawl has to say so, and to put everything back; or recovery does. A part of
+ * the cases is run again and killed somewhere in the way back.
  *
  * An error that is told nowhere is a failure, unless a row of faults.def says why it may be passed over. */
 #include <errno.h>

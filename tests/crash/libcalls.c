@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.libcalls: the N-th call of LMDB or libcurl in every flow ends with an error, before it took place or (a commit, a
- * transfer) behind it. pawl tells it, ends with a status that is true, and what it left is put back by itself or by
- * recovery. The flow "fetch" is here for libcurl's sake: its artifact comes by a URL. */
+/* crash.libcalls: the N-th call of LMDB or libcurl in every flow ends with an error, before it took place or (a
+ * commit, a transfer) behind it. pawl tells it, ends with a status that is true, and what it left is put back by
+ * itself or by recovery. The flow "fetch" is here for libcurl's sake: its artifact comes by a URL. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,8 @@
  *   LIBCALL_ONLY=PREFIX                    only calls count whose names begin so
  *   LIBCALL_COUNT_TO=FILE                  gets the names of the calls, a line each
  *
- * Only the process that was started counts, not its children. It knows the libraries by what the linker sees of them. */
+ * Only the process that was started counts, not its children. It knows the libraries by what the linker sees of
+ * them. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -15,5 +15,6 @@ typedef struct Finding {
 
 /* Calls `tell` for each finding, at most one per rule and event; returns how many. */
 size_t lint_recording(const Recording *r, void (*tell)(const Finding *f, void *userdata), void *userdata);
-/* Only whether the anchor stays behind what is open: where a run leaves a transaction open, and another service goes on. */
+/* Only whether the anchor stays behind what is open: where a run leaves a transaction open, and another service goes
+ * on. */
 size_t lint_anchor(const Recording *r, void (*tell)(const Finding *f, void *userdata), void *userdata);

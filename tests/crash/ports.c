@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ports.h. A range is reserved by an abstract socket of its name: like the ports themselves that is one of the network
- * namespace, whoever the user is, and it is gone with those who hold it. */
+/* See ports.h. A range is reserved by an abstract socket of its name: like the ports themselves that is one of the
+ * network namespace, whoever the user is, and it is gone with those who hold it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

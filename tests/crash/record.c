@@ -57,7 +57,8 @@ static void on_event(const TracerEvent *event, void *userdata) {
                 (void)record_take(&(Doing){watch->r, event, watch->number, watch->r->disk.n_ops});
 }
 
-/* A recovery that is cut knows its files by the numbers they had when they were captured, however often they were made. */
+/* A recovery that is cut knows its files by the numbers they had when they were captured, however often they were
+ * made. */
 static void take_former_numbers(Recording *r) {
         FILE *file = fopen(r->world->inodes, "re");
         uint64_t is, was;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See record_calls.h. Every change is read when its call has returned and its process stands still: what a write wrote is
- * read from the file, which is the same for all calls that write. */
+/* See record_calls.h. Every change is read when its call has returned and its process stands still: what a write
+ * wrote is read from the file, which is the same for all calls that write. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>

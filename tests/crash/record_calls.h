@@ -12,7 +12,8 @@ typedef struct Doing {
         size_t first_op; /* the first that this call makes */
 } Doing;
 
-/* Adds the operations of the call to the disk, and what it wrote to the journal to what is known of that. false: r->problem says why. */
+/* Adds the operations of the call to the disk, and what it wrote to the journal to what is known of that. false:
+ * r->problem says why. */
 bool record_take(const Doing *doing);
 /* The first problem of a recording stays. Always false. */
 bool record_fail(Recording *r, const TracerEvent *event, const char *why);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See record_journal.h. A record is told by its checksum, a commit by the place and size of what was written: nothing of LMDB is linked here. */
+/* See record_journal.h. A record is told by its checksum, a commit by the place and size of what was written:
+ * nothing of LMDB is linked here. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,5 +4,6 @@
 
 #include "tests/crash/record.h"
 
-/* What the operations from `first_op` on, all of one call, wrote to the journal's file; nothing if it is another file. false: no memory. */
+/* What the operations from `first_op` on, all of one call, wrote to the journal's file; nothing if it is another
+ * file. false: no memory. */
 bool record_take_journal(Recording *r, size_t first_op, uint32_t event);

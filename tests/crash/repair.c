@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.repair: whatever was damaged, `pawl journal repair` makes a journal of what still checks: no record is invented,
- * none that the segments hold is lost, what is lost is told, the damaged journal stays beside it, and nothing is
- * changed on a service before `pawl check` has compared it. In half of the cases repair is killed somewhere first. */
+/* crash.repair: whatever was damaged, `pawl journal repair` makes a journal of what still checks: no record is
+ * invented, none that the segments hold is lost, what is lost is told, the damaged journal stays beside it, and
+ * nothing is changed on a service before `pawl check` has compared it. In half of the cases repair is killed
+ * somewhere first. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

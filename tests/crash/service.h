@@ -26,8 +26,8 @@ int service_start(const char *root, const char *name, Service *service);
 size_t service_count(const char *root, char *ret_version, size_t size);
 /* Kills every process whose program or working directory lies below root, and reaps what is ours. */
 void service_end_all(const char *root);
-/* The same by descent, for a subreaper, wherever the programs lie: the sessions that children of ours are in, but for our own and
- * for those that still are `pawl`. */
+/* The same by descent, for a subreaper, wherever the programs lie: the sessions that children of ours are in, but
+ * for our own and for those that still are `pawl`. */
 size_t service_count_children(const char *pawl);
 /* Kills and reaps children, and those that come to us then, until there are none. False: some do not die. */
 bool service_end_children(void);

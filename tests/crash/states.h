@@ -6,9 +6,9 @@
 #include "tests/crash/record.h"
 
 /* How many of them. Up to `limit` combinations at one event are all taken; of more: all, none, each single choice
- * against both, with_pairs each two left out together, and n_samples chosen by the seed. commit_is_one: the pages of one
- * transaction of the database are there or not, which is enough where the parts of it were looked at before: no page of
- * them is in sight until all are durable. */
+ * against both, with_pairs each two left out together, and n_samples chosen by the seed. commit_is_one: the pages of
+ * one transaction of the database are there or not, which is enough where the parts of it were looked at before: no
+ * page of them is in sight until all are durable. */
 typedef struct StatesLimits {
         uint64_t limit, n_samples;
         bool with_pairs, commit_is_one;
@@ -43,8 +43,8 @@ StateHash states_hash(const States *s);
 uint64_t states_head(const States *s);
 
 typedef enum StatesDetail {
-        /* What recovery may see, or the judge: all names and content outside of the journal, which records are in it (of
-         * closed transactions only what came of them), which of them are our own. */
+        /* What recovery may see, or the judge: all names and content outside of the journal, which records are in it
+         * (of closed transactions only what came of them), which of them are our own. */
         STATES_JUDGED,
         /* What recovery goes by: not what is in a directory that is not where it belongs, as that is only ever removed
          * (whether there is nothing, one thing or more does matter), nor how a closed transaction came to its end. */

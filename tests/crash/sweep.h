@@ -26,8 +26,8 @@ typedef struct SweepResult {
         uint64_t first_at;
 } SweepResult;
 
-/* The i-th of n places, which all come once for i from 0 to n - 1, in an order that jumps about: those for which there is
- * time are spread. */
+/* The i-th of n places, which all come once for i from 0 to n - 1, in an order that jumps about: those for which
+ * there is time are spread. */
 uint64_t sweep_place(uint32_t seed, uint64_t n, uint64_t i);
 
 /* false: it could not be done at all (told on stderr). Adds to *result. */

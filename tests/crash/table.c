@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.table: what the tiers counted (counts.h), as the table in README.md; or whether the table there is one that this
- * program wrote: a row for every flow, a column for every tier, no failure.
+/* crash.table: what the tiers counted (counts.h), as the table in README.md; or whether the table there is one that
+ * this program wrote: a row for every flow, a column for every tier, no failure.
  *
  * usage: crash.table FOLDER | --write FOLDER README | --check README */
 #include <inttypes.h>

@@ -120,6 +120,6 @@ int tracer_read(const TracerEvent *event, uint64_t address, void *ret_data, size
 
 /* Where the program of the event's process lies in its memory; 0: it cannot be told. From on_event only, as above. */
 uint64_t tracer_program(const TracerEvent *event);
-/* Who called: return addresses by the chain of frame pointers, innermost first, filled up with 0. The function that made
- * the call itself may be missing. */
+/* Who called: return addresses by the chain of frame pointers, innermost first, filled up with 0. The function that
+ * made the call itself may be missing. */
 void tracer_stack(const TracerEvent *event, uint64_t *ret, size_t n);

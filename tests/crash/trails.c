@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash.trails: how each mutant of the models in tests/model fails is a schedule of crashes, and the program without the
- * mutant must survive it. Each line of the file (tests/model/schedule.awk) says whether recovery goes back or forward,
- * and at which crash points one process after the other is killed: the first is an upgrade, the others its recovery.
+/* crash.trails: how each mutant of the models in tests/model fails is a schedule of crashes, and the program without
+ * the mutant must survive it. Each line of the file (tests/model/schedule.awk) says whether recovery goes back or
+ * forward, and at which crash points one process after the other is killed: the first is an upgrade, the others its
+ * recovery.
  *
  * usage: crash.trails SCHEDULES */
 #include <stdio.h>

@@ -48,9 +48,9 @@ typedef struct WorldEnv {
 int world_open(World *w, unsigned id);
 /* The foreign program: world_open() starts it; after what ended everything it is started again. */
 int world_start_foreign(World *w);
-/* The same for a spec that lies in `folder`, of the service `name`. No foreign program is started. `port: auto` chooses
- * among ports that no other such world has. A subreaper: whatever is started in it is a descendant of the caller, who may
- * have no other children. */
+/* The same for a spec that lies in `folder`, of the service `name`. No foreign program is started. `port: auto`
+ * chooses among ports that no other such world has. A subreaper: whatever is started in it is a descendant of the
+ * caller, who may have no other children. */
 int world_open_for(World *w, unsigned id, const char *folder, const char *name);
 void world_close(World *w);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fresh certificate for 127.0.0.1, good for a day, that signs itself: what a test server shows and a client is told to trust. */
+/* A fresh certificate for 127.0.0.1, good for a day, that signs itself: what a test server shows and a client is
+ * told to trust. */
 #pragma once
 
 /* PEM texts, owned by the caller. Ends the program when it cannot be made. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See release_store.h. Keys and their order are those of the real replies; what no client reads is there as well, so that a reader meets it. */
+/* See release_store.h. Keys and their order are those of the real replies; what no client reads is there as well, so
+ * that a reader meets it. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -159,7 +160,7 @@ static char *newest_tag(const char *dir, const char *owner, const char *repo) {
         return last;
 }
 
-/* ---- What the APIs say ----------------------------------------------------------------------------------------------------- */
+/* ---- What the APIs say ------------------------------------------------------------------------------------------- */
 
 typedef struct Pair {
         const char *name;

@@ -4,7 +4,8 @@
  *
  *   test-http_server LOG [CERTIFICATE]     with TLS where there is a second word; the certificate is written there
  *
- * Its first line of output is its address. Then it reads lines, answers each with "ok", and the newest page of a path counts:
+ * Its first line of output is its address. Then it reads lines, answers each with "ok", and the newest page of a path
+ * counts:
  *
  *   path=/web file=/tmp/web etag="1" status=200 cuts=1 cut_at=1000 failing=2 fail_status=503
  *

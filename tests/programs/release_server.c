@@ -4,25 +4,26 @@
  *
  *   test-release_server DIR LOG [CERTIFICATE]     with TLS where there is a third word; the certificate is written there
  *
- * Its output is two lines: the address of the API, and that of another server that has the contents and to which the API redirects. It
- * runs until it is killed.
+ * Its output is two lines: the address of the API, and that of another server that has the contents and to which the
+ * API redirects. It runs until it is killed.
  *
  *   /repos/O/R/releases/latest, /tags/TAG, /assets/ID (with Accept: application/octet-stream the content), /ID/assets?per_page=&page=
  *   /api/v1/repos/O/R/releases/latest, /tags/TAG                                                                              (Gitea)
  *   /O/R/releases/download/TAG/NAME                                                                                           (both)
  *
- * As the real ones do, it answers If-None-Match with 304 (GitHub's), a private repository with 404 for strangers, Range with 206, and the
- * server of contents refuses whoever sends it an Authorization. As a proxy it answers for every host.
+ * As the real ones do, it answers If-None-Match with 304 (GitHub's), a private repository with 404 for strangers, Range
+ * with 206, and the server of contents refuses whoever sends it an Authorization. As a proxy it answers for every host.
  *
- * DIR/faults says what goes wrong; a line is KIND TIMES PART [ARGUMENT] and concerns requests whose path has PART in it. TIMES counts down
- * until the file is another; the first line that is not used up counts.
+ * DIR/faults says what goes wrong; a line is KIND TIMES PART [ARGUMENT] and concerns requests whose path has PART in
+ * it. TIMES counts down until the file is another; the first line that is not used up counts.
  *
  *   status N PART CODE     that status             limit N PART SECONDS    403, GitHub's rate limit, over in so many seconds
  *   cut N PART BYTES       breaks off there        wait N PART SECONDS     429 with Retry-After
  *   slow N PART MSEC       before each 16 KiB      loop N PART             redirects to itself
  *   body N PART FILE       that content
  *
- * LOG has a line per request: server, method, path, status, range=[] if_none_match=[] auth=none|right|wrong, and no token.
+ * LOG has a line per request: server, method, path, status, range=[] if_none_match=[] auth=none|right|wrong, and no
+ * token.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -61,7 +62,7 @@ static void die(const char *what) {
         exit(1);
 }
 
-/* ---- Faults ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
 static char *file_text(const char *path, size_t *ret_size) {
         FILE *f = fopen(path, "re");
@@ -112,7 +113,7 @@ static bool is_fault(const Fault *f, const char *kind) {
         return strcmp(f->kind, kind) == 0;
 }
 
-/* ---- Answers --------------------------------------------------------------------------------------------------------------- */
+/* ---- Answers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Answer {
         int status;
@@ -188,7 +189,7 @@ static void add_etag(Answer *a) {
                 die("memory");
 }
 
-/* ---- Paths ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ------------------------------------------------------------------------------------------------------- */
 
 typedef struct Asked {
         struct MHD_Connection *c;
@@ -326,7 +327,7 @@ static void route(Asked *q, Answer *a) {
         say_message(a, 404, "Not Found");
 }
 
-/* ---- One request ----------------------------------------------------------------------------------------------------------- */
+/* ---- One request ------------------------------------------------------------------------------------------------- */
 
 static void break_answer(const Asked *q, const Fault *f, Answer *a) {
         size_t size = 0;

@@ -45,7 +45,7 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* ---- Making archives ------------------------------------------------------------------------------------------------------- */
+/* ---- Making archives --------------------------------------------------------------------------------------------- */
 
 static void begin(Fixture *f, bool is_zip, int filter) {
         f->out = archive_write_new();
@@ -119,7 +119,7 @@ static mode_t mode_of(const Fixture *f, const char *name) {
         return lstat(rooted_path(&f->rooted, name), &st) == 0 ? st.st_mode : 0;
 }
 
-/* ---- What works ------------------------------------------------------------------------------------------------------------ */
+/* ---- What works -------------------------------------------------------------------------------------------------- */
 
 static void fill(Fixture *f) {
         put(f, &(Put){.path = "bin/web", .mode = 0750, .body = "#!web", .size = 5});
@@ -184,7 +184,7 @@ static void hard_link_to_an_earlier_file_works(void **state) {
         assert_string_equal(text, "body");
 }
 
-/* ---- Attacks --------------------------------------------------------------------------------------------------------------- */
+/* ---- Attacks ----------------------------------------------------------------------------------------------------- */
 
 static void path_out_is_refused(void **state) {
         refused(*state, &(Put){.path = "../evil", .body = "x", .size = 1},
@@ -355,7 +355,8 @@ static uint32_t crc32_of(const char *data, size_t n) {
         return ~crc;
 }
 
-/* The block header behind the 12 bytes of the stream's: size, flags, filter 0x21, 1 byte of properties: the dictionary. */
+/* The block header behind the 12 bytes of the stream's: size, flags, filter 0x21, 1 byte of properties: the
+ * dictionary. */
 static void announce_dictionary(Fixture *f, char dictionary) {
         char *header = f->data + 12;
         size_t n = (size_t)header[0] * 4;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tests/model/debts.pml says of booting, of the real code: a service with a unit is cut at every operation of a flow, and early recovery at every one
- * of its own; the unit's conditions then decide whether it starts. Never on half files, and in the end as it should be. The unit is a pretence: the manager
- * "process" is replaced by one whose program is the file run/loaded, which a boot loses, and which starts exactly where systemd would start it.
+ * What tests/model/debts.pml says of booting, of the real code: a service with a unit is cut at every operation of a
+ * flow, and early recovery at every one of its own; the unit's conditions then decide whether it starts. Never on half
+ * files, and in the end as it should be. The unit is a pretence: the manager "process" is replaced by one whose program
+ * is the file run/loaded, which a boot loses, and which starts exactly where systemd would start it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 #include "core/txn.h"
 #include "tests/unit/engine_fixture.h"
 
-/* ---- The unit ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The unit ---------------------------------------------------------------------------------------------------- */
 
 static int root;
 static int countdown; /* operations until this process dies; 0: it lives */
@@ -50,7 +51,8 @@ static void write_file(const char *path, const char *text) {
         must(fs_replace_durably(root, path, text, strlen(text), 0644, err));
 }
 
-/* ConditionPathExists=|!/var/lib/pawl/open/web and ConditionPathExists=|/run/pawl/whole/web stand before every start. */
+/* ConditionPathExists=|!/var/lib/pawl/open/web and ConditionPathExists=|/run/pawl/whole/web stand before every
+ * start. */
 static void unit_start(void) {
         _cleanup_free_ char *a = content("files/a"), *b = content("files/b");
         if (fs_exists(root, MARK_OPEN_DIR "/web") && !fs_exists(root, MARK_WHOLE_DIR "/web"))
@@ -134,7 +136,7 @@ static int file_revert(const Host *host, const Value *args, const Value *before,
         return r;
 }
 
-/* ---- The machine ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The machine ------------------------------------------------------------------------------------------------- */
 
 typedef struct Machine {
         char *root;
@@ -148,7 +150,8 @@ static Engine *engine_of(const Machine *m) {
         return e;
 }
 
-/* A row of the service, which was told to run; what runs it is unknown to pawl, so that nobody but the unit here starts it. */
+/* A row of the service, which was told to run; what runs it is unknown to pawl, so that nobody but the unit here
+ * starts it. */
 static void tell_to_run(Engine *e) {
         _cleanup_(value_freep) Value *body = NULL;
         _cleanup_(journal_write_freep) JournalWrite *w = NULL;
@@ -245,7 +248,7 @@ static Plan *plan_upgrade(void) {
         return p;
 }
 
-/* ---- Processes that die ---------------------------------------------------------------------------------------------------------- */
+/* ---- Processes that die ------------------------------------------------------------------------------------------ */
 
 typedef struct Death {
         int operation;     /* which operation of a manager; 0: none */
@@ -335,7 +338,8 @@ static const char *judge(const Machine *m, bool was_cut) {
         newest_result(e, result);
         bool is_done = strcmp(result, "done") == 0;
         const char *wanted = is_done ? "new\n" : "old\n", *wrong = NULL;
-        /* Where nothing is put back, no debt is paid: that it was told to run is in its row, and late recovery starts it. */
+        /* Where nothing is put back, no debt is paid: that it was told to run is in its row, and late recovery
+         * starts it. */
         if (was_cut && strcmp(result, "put back") != 0 && !fs_exists(root, "run/loaded"))
                 unit_start();
         if (!was_cut && !is_done)
@@ -363,7 +367,8 @@ static void reset(void) {
         unit_start();
 }
 
-/* One life: a flow that dies and takes the power with it, an early recovery that dies or not, the services, and late recovery. */
+/* One life: a flow that dies and takes the power with it, an early recovery that dies or not, the services, and late
+ * recovery. */
 static const char *life(Machine *m, const Death *first, const Death *second, bool *ret_again) {
         static const Death none = {0};
         *ret_again = false;
@@ -436,7 +441,8 @@ static void test_late_recovery_that_dies_lets_no_unit_start_on_half_files(void *
         assert_null(judge(m, true));
 }
 
-/* Its BEGIN may be durable: whoever goes on with it must find the unit held down. Otherwise the next recovery lets it go. */
+/* Its BEGIN may be durable: whoever goes on with it must find the unit held down. Otherwise the next recovery lets
+ * it go. */
 static void test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark(void **state) {
         Machine *m = *state;
         pid_t pid = fork();
@@ -455,7 +461,7 @@ static void test_a_first_commit_whose_outcome_is_unknown_keeps_the_mark(void **s
         assert_false(fs_exists(root, MARK_OPEN_DIR "/web"));
 }
 
-/* ---- What people are told ---------------------------------------------------------------------------------------------------------- */
+/* ---- What people are told ---------------------------------------------------------------------------------------- */
 
 static const Death unharmed = {0};
 
@@ -509,7 +515,8 @@ static void test_a_power_cut_before_anybody_was_told_is_told_at_the_next_boot(vo
         assert_false(content_is("told", "-"));
 }
 
-/* Boot after boot early recovery dies at the same step; then it is left alone, the rest is put back, and a person is told. */
+/* Boot after boot early recovery dies at the same step; then it is left alone, the rest is put back, and a person is
+ * told. */
 static void test_a_step_at_which_three_boots_died_is_held(void **state) {
         Machine *m = *state;
         Death in_flow = {.operation = 8}, in_revert = {.operation = 1};

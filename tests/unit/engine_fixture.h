@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An engine in a temporary root, and transactions written by hand, for tests of what is read back. cmocka.h must be included before. */
+/* An engine in a temporary root, and transactions written by hand, for tests of what is read back. cmocka.h must be
+ * included before. */
 #pragma once
 
 #include <fcntl.h>
@@ -66,7 +67,7 @@ UNUSED_OK static int world_teardown(void **state) {
         return r;
 }
 
-/* ---- A transaction by hand -------------------------------------------------------------------------------------------------- */
+/* ---- A transaction by hand --------------------------------------------------------------------------------------- */
 
 typedef struct Hand {
         Engine *engine;
@@ -164,7 +165,7 @@ UNUSED_OK static uint64_t hand_deploy(Engine *e, const char *service, const char
         return hand_end(&h, "done");
 }
 
-/* ---- All rows, to compare --------------------------------------------------------------------------------------------------- */
+/* ---- All rows, to compare ---------------------------------------------------------------------------------------- */
 
 UNUSED_OK static void assert_rebuild_changes_nothing(Engine *e) {
         RowList before = {0}, after = {0};

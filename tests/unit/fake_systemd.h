@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A systemd of one unit behind managers/bus.h, for the interrupted states of the managers that ask it: this file takes the place of bus.c and bus_unit.c when
- * the test is linked. (What those make of a real systemd is system.bus.)
+ * A systemd of one unit behind managers/bus.h, for the interrupted states of the managers that ask it: this file takes
+ * the place of bus.c and bus_unit.c when the test is linked. (What those make of a real systemd is system.bus.)
  *
- * It lives in memory that is shared with children, so a test lets a child work and die at the n-th boundary, which is any moment before or behind a call, and
- * looks at what is left. A job goes on by itself when who asked for it is dead: with each look one stage further.
+ * It lives in memory that is shared with children, so a test lets a child work and die at the n-th boundary, which is
+ * any moment before or behind a call, and looks at what is left. A job goes on by itself when who asked for it is dead:
+ * with each look one stage further.
  */
 #pragma once
 
@@ -53,7 +54,7 @@ static void boundary(void) {
                 _exit(0);
 }
 
-/* ---- Its jobs: the last stage of a stop is inactive, that of a start active ----------------------------------------------------- */
+/* ---- Its jobs: the last stage of a stop is inactive, that of a start active -------------------------------------- */
 
 static void begin_run(void) {
         systemd->state = UNIT_ACTIVATING;
@@ -92,7 +93,7 @@ static int silence(Error *err) {
         return error_set(err, -EHOSTDOWN, ERR_UNSUPPORTED, NULL, "systemd does not answer: gone");
 }
 
-/* ---- managers/bus.h ------------------------------------------------------------------------------------------------------------- */
+/* ---- managers/bus.h ---------------------------------------------------------------------------------------------- */
 
 int bus_job(const Host *host, BusVerb verb, const char *unit, uint64_t timeout_usec, Error *err) {
         (void)host, (void)timeout_usec;
@@ -197,7 +198,7 @@ Bus *bus_free(Bus *b) {
         return NULL;
 }
 
-/* ---- For tests ------------------------------------------------------------------------------------------------------------------ */
+/* ---- For tests --------------------------------------------------------------------------------------------------- */
 
 /* What nobody waits for any more comes to its end. */
 static void systemd_settles(void) {

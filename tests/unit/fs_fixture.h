@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A temporary root for the tests of core/base/fs*.c. fsync() is this file's own, so that a test sees what was synced in which state, and can let it fail.
+ * A temporary root for the tests of core/base/fs*.c. fsync() is this file's own, so that a test sees what was synced in
+ * which state, and can let it fail.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A journal that the first released format wrote, with a transaction left open by a kill, in tests/data/journal-1.tar.gz. Every later pawl must open, verify
- * and settle it. `unit.golden --make DIR` makes such a root with this program; the file in tests/data is never made anew.
+ * A journal that the first released format wrote, with a transaction left open by a kill, in
+ * tests/data/journal-1.tar.gz. Every later pawl must open, verify and settle it. `unit.golden --make DIR` makes such a
+ * root with this program; the file in tests/data is never made anew.
  *
  * Also: what a payload of a newer pawl means (hold, not a guess), and that an older payload is read by a newer manager.
  */
@@ -117,7 +118,7 @@ static void assert_settled(Engine *e) {
         assert_content(e, "files/c", "-");
 }
 
-/* ---- Tests --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 typedef struct Scratch {
         char root[64];

@@ -383,7 +383,8 @@ static void keys_outlive_the_database_twice(void **state) {
         }
 }
 
-/* A torn tail is cut off; one byte that is another, or a key that is not in the database, and all of it is made again. */
+/* A torn tail is cut off; one byte that is another, or a key that is not in the database, and all of it is made
+ * again. */
 static void kept_keys_are_mended(void **state) {
         World *w = *state;
         Journal *j = world_open(w, JOURNAL_CREATE);

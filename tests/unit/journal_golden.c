@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A journal of the first format with every kind of record in it, in tests/data/journal-1-kinds.tar.gz: after a checkpoint, after a repair with its gap, and
- * with a transaction that is open. Every later pawl must verify, read, go on with and rebuild it.
+ * A journal of the first format with every kind of record in it, in tests/data/journal-1-kinds.tar.gz: after a
+ * checkpoint, after a repair with its gap, and with a transaction that is open. Every later pawl must verify, read, go
+ * on with and rebuild it.
  *
  * `unit.journal_golden --make DIR` makes such a root with this program; the file in tests/data is never made anew.
  */
@@ -32,7 +33,7 @@ static int repair_body(const JournalLoss *loss, void **ret, size_t *ret_size, vo
         return *ret ? 0 : -ENOMEM;
 }
 
-/* ---- Making it ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- Making it --------------------------------------------------------------------------------------------------- */
 
 typedef struct Draft {
         RecordKind kind;
@@ -111,7 +112,7 @@ static int make_root(const char *path) {
         return 0;
 }
 
-/* ---- Reading it ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading it -------------------------------------------------------------------------------------------------- */
 
 typedef struct Seen {
         unsigned n[RECORD_KIND_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of managers keeps its promises: numbers and names are unique, no operation is missing, payload numbers are not reused. */
+/* The table of managers keeps its promises: numbers and names are unique, no operation is missing, payload numbers
+ * are not reused. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One manager in a root of its own, and its operations as its test calls them. Before it is included, SUBJECT is the manager: `#define SUBJECT manager_file`.
- * cmocka.h must be included before.
+ * One manager in a root of its own, and its operations as its test calls them. Before it is included, SUBJECT is the
+ * manager: `#define SUBJECT manager_file`. cmocka.h must be included before.
  */
 #pragma once
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the first format wrote as bodies of records and as payloads of managers, one line each in tests/data/payloads-1.txt: every later pawl reads it, and
- * reads the same. A number that is used anew, a type that is changed, a field that must be there and was not: each is noticed here.
+ * What the first format wrote as bodies of records and as payloads of managers, one line each in
+ * tests/data/payloads-1.txt: every later pawl reads it, and reads the same. A number that is used anew, a type that is
+ * changed, a field that must be there and was not: each is noticed here.
  *
- * `unit.payloads --make` prints the lines of this program. What is in the file stays as it is; a kind or a manager that is not in it gets its line added.
+ * `unit.payloads --make` prints the lines of this program. What is in the file stays as it is; a kind or a manager that
+ * is not in it gets its line added.
  */
 #include <setjmp.h>
 #include <stdarg.h>

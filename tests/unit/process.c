@@ -183,7 +183,8 @@ static void test_a_number_given_to_somebody_else_is_not_killed(void **state) {
         waitpid(pid, NULL, 0);
 }
 
-/* pawl was killed between writing down its child and letting it go; the child has not noticed yet, and will exit without running anything. */
+/* pawl was killed between writing down its child and letting it go; the child has not noticed yet, and will exit
+ * without running anything. */
 static void test_who_waits_at_the_gate_of_a_dead_pawl_does_not_run(void **state) {
         (void)state;
         define((const char *[]){"print", "old", NULL}, NULL);

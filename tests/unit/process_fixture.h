@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service of the embedded runtime in a temporary root, and the manager's operations on it. cmocka.h must be included before. */
+/* A service of the embedded runtime in a temporary root, and the manager's operations on it. cmocka.h must be
+ * included before. */
 #pragma once
 
 #include <stdio.h>

@@ -165,7 +165,7 @@ static void status_tells_releases_held_versions_and_the_last_flow(void **state) 
         assert_not_in(status, "hunter2");
 }
 
-/* ---- Inspect, check --------------------------------------------------------------------------------------------------------- */
+/* ---- Inspect, check ---------------------------------------------------------------------------------------------- */
 
 static void put(World *w, const char *path, const char *text, mode_t mode) {
         _cleanup_free_ char *parent = path_parent(path);
@@ -247,7 +247,7 @@ static void without_its_key_a_secret_is_not_checked_but_the_rest_is_shown(void *
         assert_non_null(doctor);
 }
 
-/* ---- Records ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Records ----------------------------------------------------------------------------------------------------- */
 
 static void show_tells_every_record_and_no_secret(void **state) {
         World *w = *state;

@@ -57,7 +57,8 @@ static void what_is_aborted_leaves_no_row_but_its_history(void **state) {
         row_list_done(&list);
 }
 
-/* BEGIN and COMMIT may go in together; then nobody knew the number when the row was made, and with a wrong one its secrets are lost. */
+/* BEGIN and COMMIT may go in together; then nobody knew the number when the row was made, and with a wrong one its
+ * secrets are lost. */
 static void a_row_names_the_transaction_that_wrote_it(void **state) {
         Engine *e = world_open(*state, ENGINE_WRITE);
         Value *row = NULL;

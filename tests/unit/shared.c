@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two services that write to one shared thing: "web" dies at every operation, and "other" comes after it. other must never see half of what web wrote, nor
- * what is going to be put back, and needs nothing of web's but the lock of the thing.
+ * Two services that write to one shared thing: "web" dies at every operation, and "other" comes after it. other must
+ * never see half of what web wrote, nor what is going to be put back, and needs nothing of web's but the lock of the
+ * thing.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 #include "core/txn.h"
 #include "tests/unit/engine_fixture.h"
 
-/* ---- A manager that dies or fails at its n-th operation, and looks at the thing whenever other captures --------------------------- */
+/* ---- A manager that dies or fails at its n-th operation, and looks at the thing whenever other captures ---------- */
 
 static struct {
         int countdown; /* 0: never */
@@ -184,7 +185,7 @@ static int recover(World *w, Error *err) {
         return r;
 }
 
-/* ---- The dead ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- The dead ---------------------------------------------------------------------------------------------------- */
 
 static void reset(void) {
         static const char *const made[] = {"files/web", "files/other"};
@@ -301,7 +302,7 @@ static void test_what_cannot_be_put_back_keeps_the_thing(void **state) {
         assert_int_equal(n_open(w->engine), 1);
 }
 
-/* ---- The living ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- The living -------------------------------------------------------------------------------------------------- */
 
 static void test_a_living_owner_is_waited_for(void **state) {
         World *w = *state;
@@ -335,7 +336,7 @@ static void test_the_lock_is_held_to_the_end_and_no_longer(void **state) {
         txn_result_done(&result);
 }
 
-/* ---- Groups ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Groups ------------------------------------------------------------------------------------------------------ */
 
 static void test_a_flow_whose_first_step_is_optional_goes_on_without_it(void **state) {
         World *w = *state;

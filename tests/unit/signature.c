@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signatures that minisign 0.11 made, and what becomes of them when a single thing is another. (system.releases has the tool itself.) */
+/* Signatures that minisign 0.11 made, and what becomes of them when a single thing is another. (system.releases has
+ * the tool itself.) */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

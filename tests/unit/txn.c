@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transactions over real managers that fail, or die, at the n-th operation: groups, finish steps, holds and decisions. The process that dies is a child of
- * the test; the one that recovers is the test.
+ * Transactions over real managers that fail, or die, at the n-th operation: groups, finish steps, holds and decisions.
+ * The process that dies is a child of the test; the one that recovers is the test.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "core/txn.h"
 #include "managers/fence.h"
 
-/* ---- A manager that fails ------------------------------------------------------------------------------------------------------- */
+/* ---- A manager that fails ---------------------------------------------------------------------------------------- */
 
 typedef enum FaultOp { OP_CAPTURE, OP_APPLY, OP_REVERT, OP_TIDY, OP_COUNT } FaultOp;
 typedef enum FaultKind {
@@ -122,7 +122,7 @@ static void fault_arm(FaultKind kind, int op, int countdown) {
         fault.countdown = countdown;
 }
 
-/* ---- A root with three files ------------------------------------------------------------------------------------------------------ */
+/* ---- A root with three files ------------------------------------------------------------------------------------- */
 
 typedef struct Bench {
         char *root;
@@ -272,7 +272,7 @@ static size_t n_leftover_names(void) {
         return n;
 }
 
-/* ---- In one living process --------------------------------------------------------------------------------------------------------- */
+/* ---- In one living process --------------------------------------------------------------------------------------- */
 
 static void test_n_effects_cost_n_plus_two_commits(void **state) {
         Bench *b = *state;
@@ -339,7 +339,8 @@ static void test_an_edit_between_capture_and_apply_survives(void **state) {
         txn_result_done(&result);
 }
 
-/* b is edited when pawl had written it already, just before the third step fails: it is on hold. Returns the transaction. */
+/* b is edited when pawl had written it already, just before the third step fails: it is on hold. Returns the
+ * transaction. */
 static uint64_t hold_b(Bench *b) {
         TxnResult result = {0};
         Error err;
@@ -441,7 +442,7 @@ static void test_what_another_open_transaction_claims_is_a_conflict(void **state
         txn_result_done(&second);
 }
 
-/* ---- Dying ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Dying ------------------------------------------------------------------------------------------------------- */
 
 static bool die_in_child(const char *root, Plan *(*make)(void), int op, FaultKind kind, int n) {
         pid_t pid = fork();

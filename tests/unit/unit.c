@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The managers "unit" and "systemd", put back from whatever a dead process left: forward and back are both cut at every moment before and behind a call.
- * system.unit runs them on a real systemd.
+ * The managers "unit" and "systemd", put back from whatever a dead process left: forward and back are both cut at every
+ * moment before and behind a call. system.unit runs them on a real systemd.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +37,8 @@ static void add_step(const Manager *manager, const char *role) {
         assert_int_equal(field_check(manager->args, s->args, manager->name, &err), 0);
 }
 
-/* The debts of a unit whose file changes, as a recipe has them: the file is written between the first two and the last two. */
+/* The debts of a unit whose file changes, as a recipe has them: the file is written between the first two and the
+ * last two. */
 static void add_bracket(void) {
         add_step(&manager_unit, "owe");
         add_step(&manager_systemd, "owe");
@@ -118,7 +119,7 @@ static void backward(void) {
         }
 }
 
-/* ---- Cut everywhere ------------------------------------------------------------------------------------------------------------- */
+/* ---- Cut everywhere ---------------------------------------------------------------------------------------------- */
 
 static void begin(bool is_running) {
         *systemd = (FakeSystemd){.files = 1, .files_read = 1, .run = 1, .started_from = 1};
@@ -203,7 +204,7 @@ static void test_a_stop_of_what_does_not_run_starts_nothing(void **state) {
         put_back_from_anywhere(false);
 }
 
-/* ---- What is left alone ----------------------------------------------------------------------------------------------------------- */
+/* ---- What is left alone ------------------------------------------------------------------------------------------ */
 
 static void test_what_never_began_is_put_back_without_a_job(void **state) {
         (void)state;
@@ -243,7 +244,7 @@ static void test_a_program_that_cannot_be_started_goes_back_to_the_old_one(void 
         assert_as_before(true);
 }
 
-/* ---- Another boot ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Another boot ------------------------------------------------------------------------------------------------ */
 
 static void test_in_another_boot_the_files_decide_what_is_to_run(void **state) {
         (void)state;
@@ -265,7 +266,7 @@ static void test_in_another_boot_the_files_decide_what_is_to_run(void **state) {
         assert_as_before(true);
 }
 
-/* ---- Nobody answers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Nobody answers ---------------------------------------------------------------------------------------------- */
 
 static void test_a_systemd_that_does_not_answer_has_no_state(void **state) {
         (void)state;

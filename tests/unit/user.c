@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manager "user", put back from whatever a dead process left. The host's own programs work on the files of a temporary root (--prefix): this file takes the
- * place of child.c when the test is linked, and is where a process dies, before and behind each of them.
+ * The manager "user", put back from whatever a dead process left. The host's own programs work on the files of a
+ * temporary root (--prefix): this file takes the place of child.c when the test is linked, and is where a process dies,
+ * before and behind each of them.
  */
 #include <errno.h>
 #include <sched.h>
@@ -37,7 +38,7 @@ static void may_die(void) {
                 _exit(0);
 }
 
-/* ---- managers/child.h ----------------------------------------------------------------------------------------------------------- */
+/* ---- managers/child.h -------------------------------------------------------------------------------------------- */
 
 int child_run(const Host *host, const ChildRun *run, ChildResult *ret, Error *ret_err) {
         static char prefix[] = "--prefix";
@@ -60,7 +61,7 @@ void child_result_done(ChildResult *r) {
         free(r->errors);
 }
 
-/* ---- The fixture -------------------------------------------------------------------------------------------------------------- */
+/* ---- The fixture ------------------------------------------------------------------------------------------------- */
 
 static void want(bool is_present) {
         args = value_free(args);
@@ -147,7 +148,7 @@ static bool dies_at(unsigned n, int (*work)(void)) {
         return WEXITSTATUS(status) == 0;
 }
 
-/* ---- Cut everywhere ------------------------------------------------------------------------------------------------------------- */
+/* ---- Cut everywhere ---------------------------------------------------------------------------------------------- */
 
 typedef struct Case {
         bool is_present; /* wanted */
@@ -221,7 +222,7 @@ static void test_what_never_began_is_put_back_by_nobody(void **state) {
         }
 }
 
-/* ---- Somebody else's ------------------------------------------------------------------------------------------------------------- */
+/* ---- Somebody else's --------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pawl-torture: killed processes and power cuts on somebody's own spec, in a scratch root. Installed beside pawl-testing,
- * the same pawl with crash points, which is what it kills; `pawl torture` runs it. It needs no root and touches nothing
- * outside of its scratch root but what the service itself touches. */
+/* pawl-torture: killed processes and power cuts on somebody's own spec, in a scratch root. Installed beside
+ * pawl-testing, the same pawl with crash points, which is what it kills; `pawl torture` runs it. It needs no root
+ * and touches nothing outside of its scratch root but what the service itself touches. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
