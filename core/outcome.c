@@ -36,7 +36,11 @@ static int outcome_service(Engine *e, const Plan *p, Value *v, Error *err) {
                 r = value_set_text(v, "route", value_get_text(row, "route"), err);
         if (r == 0 && row)
                 r = value_set_bool(v, "started", strcmp(value_get_text_or(row, "wanted", ""), "running") == 0, err);
-        if (r == 0 && fs_exists(e->root, data)) {
+        bool has_data = false;
+        Error why = ERROR_INIT;
+        if (r == 0 && fs_has(e->root, data, &has_data, &why) < 0) /* what was done is done: it is only not shown */
+                engine_say(e, LOG_WARNING, "%s", why.message);
+        if (r == 0 && has_data) {
                 _cleanup_free_ char *path = host_path(&e->host, data);
                 r = path ? value_set_text(v, "data", path, err) : error_no_memory(err);
         }

@@ -305,6 +305,18 @@ static bool nothing_is_left_to_do(View *v) {
         return hash == tree_hash_file(path) || object(v, "a second recover wrote into the journal");
 }
 
+/* What could not be started is held, whoever was to blame: then a person insists. */
+static void run_again(View *v, WorldRun *ret) {
+        const Flow *flow = v->judge->flow;
+        char insisting[1024];
+
+        world_pawl(v->judge->world, flow->command, NULL, ret);
+        if (ret->status != 7 || (flow->flags & FLOW_PUTS_BACK) != 0 || strstr(ret->output, " is held: ") == NULL)
+                return;
+        (void)snprintf(insisting, sizeof insisting, "%s --retry", flow->command);
+        world_pawl(v->judge->world, insisting, NULL, ret);
+}
+
 static bool works_again(View *v) {
         const Flow *flow = v->judge->flow;
         bool may_be_held = (flow->flags & FLOW_PUTS_BACK) != 0;
@@ -312,7 +324,7 @@ static bool works_again(View *v) {
 
         if (v->is_after && (flow->flags & FLOW_REPEATS) == 0)
                 return true;
-        world_pawl(v->judge->world, flow->command, NULL, &run);
+        run_again(v, &run);
         if (run.status != (v->is_after ? 0 : flow->status) && !(may_be_held && run.status == 7))
                 return object(v, "\"%s\" afterwards: exit status %d: %.1500s", flow->command, run.status, run.output);
         v->is_after = true;
