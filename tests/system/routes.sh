@@ -154,6 +154,11 @@ for flow in deploy change back remove; do
                 is_ready=no
                 got=0
                 PAWL_CRASH_AT=$point run_flow "$flow" >flow.out 2>&1 || got=$?
+                if [ "$flow" = back ] && [ "$got" -eq 0 ]; then # a step that fails is not followed by what comes after it
+                        state >now
+                        cmp -s now after || fail "$flow, whole: not as after it: $(cat now)"
+                        continue
+                fi
                 [ "$got" -eq 137 ] || fail "$flow does not come to $point: $(cat flow.out)"
                 died=$((died + 1))
                 expect 0 pawl recover
